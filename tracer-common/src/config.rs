@@ -1,0 +1,166 @@
+//! What the daemon tells the kernel programs before they are loaded, as
+//! read-only globals: the verifier knows the values and removes what they switch
+//! off.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Most (ABI, number) pairs that can be traced at once.
+pub const MAX_RULES: usize = 16;
+
+/// One (ABI, number) pair to trace.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Rule {
+    /// The number as the kernel's entry code sees it.
+    pub nr: u32,
+    /// For a multiplexed call the operation (its first argument), else 0.
+    pub call: u32,
+    /// A [`crate::registry::EventId`].
+    pub event: u16,
+    /// A [`crate::abi::Abi`].
+    pub abi: u8,
+    /// Bits of [`rule`].
+    pub flags: u8,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// Bits of [`Rule::flags`].
+pub mod rule {
+    /// The kernel marks the task as being in a compat call.
+    pub const COMPAT_TASK: u8 = 1 << 0;
+    /// User structures have 32-bit pointers.
+    pub const COMPAT_LAYOUT: u8 = 1 << 1;
+    /// The timeout has two 32-bit fields.
+    pub const TIME32: u8 = 1 << 2;
+    /// The arguments lie in user memory (`socketcall`).
+    pub const MULTIPLEXED: u8 = 1 << 3;
+}
+
+/// Bits of [`Config::filters`].
+pub mod filter {
+    /// Only thread groups that `PIDS` includes.
+    pub const PID_INCLUDE: u32 = 1 << 0;
+    /// Not the thread groups that `PIDS` excludes.
+    pub const PID_EXCLUDE: u32 = 1 << 1;
+    /// Only threads that `TIDS` includes.
+    pub const TID_INCLUDE: u32 = 1 << 2;
+    /// Not the threads that `TIDS` excludes.
+    pub const TID_EXCLUDE: u32 = 1 << 3;
+    /// Only users that `UIDS` includes.
+    pub const UID_INCLUDE: u32 = 1 << 4;
+    /// Not the users that `UIDS` excludes.
+    pub const UID_EXCLUDE: u32 = 1 << 5;
+    /// Only names that `COMMS` includes.
+    pub const COMM_INCLUDE: u32 = 1 << 6;
+    /// Not the names that `COMMS` excludes.
+    pub const COMM_EXCLUDE: u32 = 1 << 7;
+    /// Only cgroups that `CGROUPS` includes, and those below them.
+    pub const CGROUP_INCLUDE: u32 = 1 << 8;
+    /// Not the cgroups that `CGROUPS` excludes, nor those below them.
+    pub const CGROUP_EXCLUDE: u32 = 1 << 9;
+    /// Children of included thread groups are included too.
+    pub const FOLLOW: u32 = 1 << 10;
+}
+
+/// Values in the filter maps.
+pub mod verdict {
+    /// The key is included.
+    pub const INCLUDE: u32 = 1;
+    /// The key is excluded.
+    pub const EXCLUDE: u32 = 2;
+}
+
+/// Byte offsets of register values in `struct pt_regs`, from the kernel's BTF.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Registers {
+    /// The syscall number (`orig_ax`, `syscallno`).
+    pub nr: u32,
+    /// The instruction pointer.
+    pub ip: u32,
+    /// The stack pointer.
+    pub sp: u32,
+    /// 0.
+    pub reserved: u32,
+    /// The arguments of a native call.
+    pub native: [u32; 6],
+    /// The arguments of a compat call.
+    pub compat: [u32; 6],
+}
+
+/// Byte offsets of fields in kernel structures, from the kernel's BTF.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Offsets {
+    /// `task_struct.thread_info.status` (x86) or `.flags` (arm64).
+    pub task_compat: u32,
+    /// `task_struct.group_leader`
+    pub task_group_leader: u32,
+    /// `task_struct.real_parent`
+    pub task_real_parent: u32,
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `task_struct.start_boottime` (`real_start_time` before 5.5)
+    pub task_start_boottime: u32,
+    /// `task_struct.nsproxy`
+    pub task_nsproxy: u32,
+    /// `task_struct.thread_pid`
+    pub task_thread_pid: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `signal_struct.live.counter`
+    pub signal_live: u32,
+    /// `nsproxy.mnt_ns`
+    pub nsproxy_mnt_ns: u32,
+    /// `nsproxy.net_ns`
+    pub nsproxy_net_ns: u32,
+    /// `mnt_namespace.ns.inum`
+    pub mnt_ns_inum: u32,
+    /// `net.ns.inum`
+    pub net_ns_inum: u32,
+    /// `pid.level`
+    pub pid_level: u32,
+    /// `pid.numbers`
+    pub pid_numbers: u32,
+    /// `sizeof(struct upid)`
+    pub upid_size: u32,
+    /// `upid.ns`
+    pub upid_ns: u32,
+    /// `pid_namespace.ns.inum`
+    pub pid_ns_inum: u32,
+    /// `k_sigaction.sa.sa_handler`
+    pub sigaction_handler: u32,
+    /// `k_sigaction.sa.sa_flags`
+    pub sigaction_flags: u32,
+}
+
+/// The read-only global `CONFIG` of the kernel programs.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Config {
+    /// What to trace; the first `rule_count` are used.
+    pub rules: [Rule; MAX_RULES],
+    /// Number of rules.
+    pub rule_count: u32,
+    /// Bits of [`filter`].
+    pub filters: u32,
+    /// Most messages to keep of one call; 0 keeps none.
+    pub messages: u32,
+    /// Threads remembered between calls; past three quarters of it a thread is
+    /// forgotten when its call ends.
+    pub max_threads: u32,
+    /// Unread bytes in the ring from which on the reader is woken.
+    pub wake_mark: u64,
+    /// log2 of the bytes after which it is woken again.
+    pub wake_shift: u32,
+    /// 1 where `bpf_get_current_task_btf` exists (5.11): fields of the task are
+    /// then loaded directly.
+    pub task_direct: u32,
+    /// Mask of the compat bit in the word at [`Offsets::task_compat`].
+    pub compat_mask: u64,
+    /// Register offsets.
+    pub registers: Registers,
+    /// Structure offsets.
+    pub offsets: Offsets,
+}

@@ -1,0 +1,271 @@
+//! The records that the kernel programs write into the ring buffer.
+//!
+//! One traced call is one record: a [`Call`] of fixed size, then sections, each
+//! a [`SectionHeader`] and its body, padded to 8 bytes. All integers are
+//! little-endian. There is no enum, bool or Option on the wire: integers, then
+//! `TryFrom`.
+//!
+//! ```text
+//! Call { header, task section, requested-timeout section, remaining-timeout section }
+//! [ entry mmsghdr section ]   the array as it was at entry, first `count` elements
+//! [ exit mmsghdr section ]    the array as it was at exit
+//! [ names section ]           a NameHeader and the bytes for each message
+//! ```
+//!
+//! # Room to grow
+//! A reader takes the fixed part by its version ([`VERSION`]) and skips sections
+//! whose kind it does not know, by their length; it refuses a section of a known
+//! kind whose version it does not know. Sockets, control messages, iovecs,
+//! payload and the kernel's own copies of headers will come as new kinds. A
+//! change of the fixed part raises [`VERSION`].
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The version of [`RecordHeader`] and [`Call`].
+pub const VERSION: u16 = 1;
+/// Most arguments that a syscall has.
+pub const MAX_ARGS: usize = 6;
+/// Bytes of a task's name with its NUL (`TASK_COMM_LEN`).
+pub const COMM_LEN: usize = 16;
+/// Most bytes of a socket address (`sizeof(struct sockaddr_storage)`).
+pub const MAX_NAME: usize = 128;
+/// Most messages of one call that a record can hold.
+pub const MAX_MESSAGES: u32 = 1024;
+/// Most messages of one call on a kernel without `bpf_loop` (before 5.17).
+pub const MAX_MESSAGES_UNROLLED: u32 = 64;
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum RecordKind {
+    /// A finished call.
+    Call = 1,
+}
+
+/// Bits of [`RecordHeader::flags`].
+pub mod flags {
+    /// The call's entry was not seen: entry time, requested timeout and entry
+    /// values of the message headers are unknown.
+    pub const NO_ENTRY: u32 = 1 << 0;
+    /// The entry was not seen although the tracer was attached by then: there was
+    /// no room to remember the call. Comes with [`NO_ENTRY`].
+    pub const NO_ROOM: u32 = 1 << 1;
+    /// The call was interrupted and restarted by the kernel at least once.
+    pub const RESTARTED: u32 = 1 << 2;
+    /// The thread ended without the call returning; `ret` means nothing.
+    pub const NO_RETURN: u32 = 1 << 3;
+    /// The arguments were read from user memory (`socketcall`).
+    pub const ARGS_FROM_USER: u32 = 1 << 4;
+    /// The arguments lie in user memory that could not be read.
+    pub const ARGS_FAULTED: u32 = 1 << 5;
+    /// The records hold no messages because they were not asked for.
+    pub const NO_MESSAGES: u32 = 1 << 6;
+}
+
+/// The kinds of sections. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum SectionKind {
+    /// [`Task`].
+    Task = 1,
+    /// The timeout as it was at entry: 16 raw bytes, see [`Timeout`].
+    TimeoutRequested = 2,
+    /// The timeout as the kernel left it: 16 raw bytes, see [`Timeout`].
+    TimeoutRemaining = 3,
+    /// Raw `struct mmsghdr` elements as they were at entry.
+    EntryHeaders = 4,
+    /// Raw `struct mmsghdr` elements as they were at exit.
+    ExitHeaders = 5,
+    /// Source addresses: for each message a [`NameHeader`] and its bytes.
+    Names = 6,
+}
+
+/// How the reading of something went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// There was nothing to read: a NULL pointer, or memory that the kernel did not write.
+    Absent = 0,
+    /// All of it was read.
+    Read = 1,
+    /// A part was read; `full` says how long the whole was.
+    Partial = 2,
+    /// Nothing could be read: the memory faulted.
+    Faulted = 3,
+    /// It was not tried.
+    NotCaptured = 4,
+}
+
+/// A number on the wire that is no value of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown(
+    /// The number.
+    pub u64,
+);
+
+impl TryFrom<u8> for Status {
+    type Error = Unknown;
+
+    fn try_from(raw: u8) -> Result<Self, Unknown> {
+        [Self::Absent, Self::Read, Self::Partial, Self::Faulted, Self::NotCaptured]
+            .into_iter()
+            .find(|status| *status as u8 == raw)
+            .ok_or(Unknown(raw.into()))
+    }
+}
+
+impl TryFrom<u16> for SectionKind {
+    type Error = Unknown;
+
+    fn try_from(raw: u16) -> Result<Self, Unknown> {
+        [
+            Self::Task,
+            Self::TimeoutRequested,
+            Self::TimeoutRemaining,
+            Self::EntryHeaders,
+            Self::ExitHeaders,
+            Self::Names,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u16 == raw)
+        .ok_or(Unknown(raw.into()))
+    }
+}
+
+/// The start of every record.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct RecordHeader {
+    /// [`VERSION`].
+    pub version: u16,
+    /// A [`RecordKind`].
+    pub kind: u16,
+    /// Bytes of the whole record, this header included.
+    pub len: u32,
+    /// A [`crate::registry::EventId`].
+    pub event: u16,
+    /// A [`crate::abi::Abi`].
+    pub abi: u8,
+    /// 0.
+    pub reserved: u8,
+    /// Bits of [`flags`].
+    pub flags: u32,
+    /// The CPU that wrote the record.
+    pub cpu: u32,
+    /// The syscall number as the kernel's entry code saw it.
+    pub nr: u32,
+    /// CLOCK_MONOTONIC at entry, ns; 0 with [`flags::NO_ENTRY`].
+    pub entry_ns: u64,
+    /// CLOCK_MONOTONIC at exit, ns.
+    pub exit_ns: u64,
+    /// The return value: a count, or a negative errno.
+    pub ret: i64,
+    /// The arguments, zero-extended from the ABI's width.
+    pub args: [u64; MAX_ARGS],
+}
+
+/// The start of a section. The body follows, padded with bytes of no meaning to
+/// a multiple of 8.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SectionHeader {
+    /// A [`SectionKind`].
+    pub kind: u16,
+    /// A [`Status`].
+    pub status: u8,
+    /// The version of the section's layout, from 1.
+    pub version: u8,
+    /// Bytes of the body, without padding.
+    pub len: u32,
+    /// Bytes that the body would have had if all had been read.
+    pub full: u32,
+    /// Elements in the body, where it is a list.
+    pub count: u32,
+}
+
+/// The calling task.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Task {
+    /// Thread group id in the initial pid namespace.
+    pub pid: u32,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// Thread group id of the real parent.
+    pub ppid: u32,
+    /// Real uid in the initial user namespace.
+    pub uid: u32,
+    /// Real gid in the initial user namespace.
+    pub gid: u32,
+    /// 0.
+    pub reserved: u32,
+    /// CLOCK_BOOTTIME when the thread group's leader started, ns.
+    pub start_boottime_ns: u64,
+    /// Id of the cgroup in the default (v2) hierarchy.
+    pub cgroup_id: u64,
+    /// Inode number of the pid namespace.
+    pub pid_ns: u32,
+    /// Inode number of the mount namespace.
+    pub mnt_ns: u32,
+    /// Inode number of the network namespace.
+    pub net_ns: u32,
+    /// 0.
+    pub reserved2: u32,
+    /// The thread's name, NUL-padded; bytes of the caller's choice.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// A timeout as it lies in user memory: two 64-bit fields, or two 32-bit fields
+/// and 8 bytes of no meaning.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Timeout {
+    /// The bytes.
+    pub raw: [u8; 16],
+}
+
+/// The fixed part of a call's record.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Call {
+    /// The record's start.
+    pub header: RecordHeader,
+    /// Of [`SectionKind::Task`].
+    pub task_section: SectionHeader,
+    /// The calling task.
+    pub task: Task,
+    /// Of [`SectionKind::TimeoutRequested`].
+    pub requested_section: SectionHeader,
+    /// The timeout at entry.
+    pub requested: Timeout,
+    /// Of [`SectionKind::TimeoutRemaining`].
+    pub remaining_section: SectionHeader,
+    /// The timeout at exit.
+    pub remaining: Timeout,
+}
+
+/// The start of one message's source address.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct NameHeader {
+    /// A [`Status`].
+    pub status: u8,
+    /// 0.
+    pub reserved: u8,
+    /// Bytes that follow, without padding to 8.
+    pub len: u16,
+    /// The length that the kernel reported.
+    pub full: u32,
+}
+
+/// `len` rounded up to the alignment of sections.
+pub const fn padded(len: usize) -> usize {
+    len.next_multiple_of(8)
+}
+
+/// Bytes of the longest record with up to `messages` messages.
+pub const fn max_len(messages: u32) -> usize {
+    size_of::<Call>()
+        + 3 * size_of::<SectionHeader>()
+        + messages as usize * (2 * 64 + size_of::<NameHeader>() + MAX_NAME)
+}
