@@ -4,8 +4,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::record::{Call, max_len};
+
 /// Most (ABI, number) pairs that can be traced at once.
-pub const MAX_RULES: usize = 16;
+pub const MAX_RULES: usize = 8;
 
 /// One (ABI, number) pair to trace.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -157,10 +159,29 @@ pub struct Config {
     /// 1 where `bpf_get_current_task_btf` exists (5.11): fields of the task are
     /// then loaded directly.
     pub task_direct: u32,
+    /// Bits of [`crate::record::unknown`].
+    pub task_unknown: u32,
+    /// 0.
+    pub reserved: u32,
     /// Mask of the compat bit in the word at [`Offsets::task_compat`].
     pub compat_mask: u64,
     /// Register offsets.
     pub registers: Registers,
     /// Structure offsets.
     pub offsets: Offsets,
+}
+
+/// Bytes of what is remembered of a thread, before the mmsghdr array.
+pub const THREAD_HEAD: usize = 24 + size_of::<Call>();
+/// Bytes of a CPU's scratch space before the record.
+pub const SCRATCH_HEAD: usize = 48;
+
+/// Size of a value of the map `THREADS` when up to `messages` messages are kept.
+pub const fn thread_size(messages: u32) -> usize {
+    THREAD_HEAD + messages as usize * 64
+}
+
+/// Size of a value of the map `SCRATCH` when up to `messages` messages are kept.
+pub const fn scratch_size(messages: u32) -> usize {
+    SCRATCH_HEAD + max_len(messages)
 }

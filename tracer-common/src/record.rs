@@ -197,8 +197,8 @@ pub struct Task {
     pub uid: u32,
     /// Real gid in the initial user namespace.
     pub gid: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Bits of [`unknown`]: fields that this kernel offers no way to read.
+    pub unknown: u32,
     /// CLOCK_BOOTTIME when the thread group's leader started, ns.
     pub start_boottime_ns: u64,
     /// Id of the cgroup in the default (v2) hierarchy.
@@ -213,6 +213,20 @@ pub struct Task {
     pub reserved2: u32,
     /// The thread's name, NUL-padded; bytes of the caller's choice.
     pub comm: [u8; COMM_LEN],
+}
+
+/// Bits of [`Task::unknown`].
+pub mod unknown {
+    /// [`super::Task::ppid`]
+    pub const PPID: u32 = 1 << 0;
+    /// [`super::Task::start_boottime_ns`]
+    pub const START: u32 = 1 << 1;
+    /// [`super::Task::pid_ns`]
+    pub const PID_NS: u32 = 1 << 2;
+    /// [`super::Task::mnt_ns`]
+    pub const MNT_NS: u32 = 1 << 3;
+    /// [`super::Task::net_ns`]
+    pub const NET_NS: u32 = 1 << 4;
 }
 
 /// A timeout as it lies in user memory: two 64-bit fields, or two 32-bit fields

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What happened on one CPU since attaching. Counts of calls unless said otherwise.
 ///
-/// `seen` = records written + `filtered` + `ring_full`.
+/// `seen` = records written + `filtered` + `ring_full` + `pending_full`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Stats {
@@ -14,9 +14,15 @@ pub struct Stats {
     pub filtered: u64,
     /// Of those, calls whose record found no room in the ring buffer.
     pub ring_full: u64,
+    /// Of those, calls that began unseen and found no room to be put together in.
+    pub pending_full: u64,
     /// Calls whose entry could not be remembered; they are reported at exit,
     /// without what only the entry knew.
     pub entry_no_room: u64,
+    /// Selected calls whose beginning was seen.
+    pub begun: u64,
+    /// Of those, calls that ended; the rest is still under way.
+    pub ended: u64,
     /// Children that could not be followed because the table of processes was full.
     pub follow_no_room: u64,
 }
@@ -27,7 +33,10 @@ impl Stats {
         self.seen += other.seen;
         self.filtered += other.filtered;
         self.ring_full += other.ring_full;
+        self.pending_full += other.pending_full;
         self.entry_no_room += other.entry_no_room;
+        self.begun += other.begun;
+        self.ended += other.ended;
         self.follow_no_room += other.follow_no_room;
     }
 }

@@ -125,6 +125,11 @@ impl Event {
         self.syscalls.iter().filter(move |syscall| syscall.abi.on(arch))
     }
 
+    /// Whether the timeout has two 32-bit fields.
+    pub fn has_time32(&self) -> bool {
+        self.args.iter().any(|arg| arg.kind == Kind::Timespec32)
+    }
+
     /// The kernel's name for a number (x32 bit included), where this event has it.
     pub fn syscall(&self, abi: Abi, raw_nr: u32) -> Option<&'static Syscall> {
         self.syscalls.iter().find(|syscall| syscall.abi == abi && syscall.raw_nr() == raw_nr)

@@ -1,0 +1,104 @@
+//! Which event a syscall is: number and ABI against the configured rules.
+
+use tracer_common::{
+    config::{MAX_RULES, Rule, rule},
+    record::MAX_ARGS,
+};
+
+use crate::{config::config, mem, regs::Regs, task::Current};
+
+/// A rule that the current call matches.
+#[derive(Clone, Copy)]
+pub struct Matched {
+    pub event: u16,
+    pub abi: u8,
+    pub flags: u8,
+    pub nr: u32,
+}
+
+impl Matched {
+    #[inline(always)]
+    pub fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// The rule for the current call. Most syscalls are none of ours: they cost a
+/// few comparisons and do not touch the task.
+#[inline(always)]
+pub fn matched<R: Regs>(regs: R) -> Option<Matched> {
+    let nr = regs.nr();
+    // The same number may be a native call of ours and a compat call that is
+    // not, so a number alone decides nothing.
+    let mut compat = None;
+    for i in 0..MAX_RULES {
+        if i as u32 >= config!(rule_count) {
+            break;
+        }
+        if nr != config!(rules[i].nr) {
+            continue;
+        }
+        let is_compat = *compat.get_or_insert_with(|| Current::get().compat());
+        let candidate: Rule = config!(rules[i]);
+        if is_compat != (candidate.flags & rule::COMPAT_TASK != 0) {
+            continue;
+        }
+        if candidate.flags & rule::MULTIPLEXED != 0
+            && regs.at(config!(registers.compat[0])) as u32 != candidate.call
+        {
+            continue;
+        }
+        return Some(Matched {
+            event: candidate.event,
+            abi: candidate.abi,
+            flags: candidate.flags,
+            nr,
+        });
+    }
+    None
+}
+
+/// Reads the call's arguments; false where they lie in user memory that faults.
+///
+/// # Safety
+/// `args` is writable.
+#[inline(always)]
+pub unsafe fn arguments<R: Regs>(regs: R, matched: Matched, args: *mut [u64; MAX_ARGS]) -> bool {
+    // SAFETY (whole body): the caller vouches for `args`; each index is below six.
+    if matched.has(rule::MULTIPLEXED) {
+        let mut words = [0u32; 5];
+        let block = regs.at(config!(registers.compat[1])) as u32;
+        let read = unsafe {
+            mem::read_user((&raw mut words).cast(), size_of::<[u32; 5]>() as u32, block.into())
+        };
+        unsafe {
+            (*args)[0] = words[0].into();
+            (*args)[1] = words[1].into();
+            (*args)[2] = words[2].into();
+            (*args)[3] = words[3].into();
+            (*args)[4] = words[4].into();
+            (*args)[5] = 0;
+        }
+        return read;
+    }
+    if matched.has(rule::COMPAT_TASK) {
+        unsafe {
+            (*args)[0] = regs.at(config!(registers.compat[0])) as u32 as u64;
+            (*args)[1] = regs.at(config!(registers.compat[1])) as u32 as u64;
+            (*args)[2] = regs.at(config!(registers.compat[2])) as u32 as u64;
+            (*args)[3] = regs.at(config!(registers.compat[3])) as u32 as u64;
+            (*args)[4] = regs.at(config!(registers.compat[4])) as u32 as u64;
+            (*args)[5] = regs.at(config!(registers.compat[5])) as u32 as u64;
+        }
+    } else {
+        unsafe {
+            (*args)[0] = regs.at(config!(registers.native[0]));
+            (*args)[1] = regs.at(config!(registers.native[1]));
+            (*args)[2] = regs.at(config!(registers.native[2]));
+            (*args)[3] = regs.at(config!(registers.native[3]));
+            (*args)[4] = regs.at(config!(registers.native[4]));
+            (*args)[5] = regs.at(config!(registers.native[5]));
+        }
+    }
+    true
+}

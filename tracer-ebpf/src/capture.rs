@@ -1,0 +1,409 @@
+//! A call ends: its record is completed and handed to the ring buffer.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_ktime_get_ns, generated},
+};
+use tracer_common::{
+    config::rule,
+    record::{
+        Call, MAX_NAME, NameHeader, SectionHeader,
+        SectionKind, Status, flags,
+    },
+    stats::Stats,
+};
+
+use crate::{
+    abi::{self, Matched},
+    config::config,
+    gate,
+    maps::{OVERFLOWS, RING, SCRATCH, STATS, Scratch, THREAD_COUNT, Thread, state},
+    mem::{self, opaque},
+    pending,
+    regs::Regs,
+    signals, task,
+    walk::{Body, Loop},
+};
+
+const CALL: u64 = size_of::<Call>() as u64;
+const SECTION: u64 = size_of::<SectionHeader>() as u64;
+const NAME: u64 = size_of::<NameHeader>() as u64;
+
+/// Changes this CPU's counters.
+#[inline(always)]
+pub fn stats(change: impl FnOnce(*mut Stats)) {
+    if let Some(stats) = STATS.get_ptr_mut(0) {
+        change(stats);
+    }
+}
+
+#[inline(always)]
+fn cpu_id() -> u32 {
+    // SAFETY: a helper without preconditions.
+    unsafe { generated::bpf_get_smp_processor_id() }
+}
+
+/// Counts a call that the filters left out.
+#[inline(always)]
+pub fn filtered() {
+    // SAFETY: per-CPU counters of ours.
+    stats(|stats| unsafe {
+        (*stats).seen += 1;
+        (*stats).filtered += 1;
+    });
+}
+
+/// A syscall ends.
+#[inline(always)]
+pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
+    let Some(matched) = abi::matched(regs) else { return };
+    let (pid, tid) = task::ids();
+    // SAFETY (whole body): an entry of THREADS belongs to the current thread alone.
+    if let Some(thread) = pending::find(tid) {
+        let ours = unsafe {
+            (*thread).state == state::IN_CALL && (*thread).call.header.nr == matched.nr
+        };
+        if ours {
+            if signals::restarts(ret) {
+                unsafe { signals::interrupted(thread, ret, state::INTERRUPTED) };
+            } else {
+                unsafe { finish::<L>(thread, matched, ret) };
+                pending::release(tid, thread);
+            }
+            return;
+        }
+    }
+    // The entry was not seen: the filters left the call out, it began before the
+    // tracer was attached, or there was no room to remember it.
+    let comm = gate::open(pid, tid);
+    if comm.is_none() && !signals::restarts(ret) {
+        filtered();
+        return;
+    }
+    let Some(thread) = pending::find_or_create(pid, tid) else {
+        // Nowhere to put it together: the one way to lose a call at exit.
+        // SAFETY: per-CPU counters of ours.
+        stats(|stats| unsafe {
+            (*stats).seen += 1;
+            (*stats).pending_full += 1;
+        });
+        return;
+    };
+    let Some(comm) = comm else {
+        unsafe { signals::interrupted(thread, ret, state::FILTERED_INTERRUPTED) };
+        return;
+    };
+    unsafe {
+        let overflows = THREAD_COUNT.get(OVERFLOWS).copied().unwrap_or(0);
+        let bits = if overflows == 0 { flags::NO_ENTRY } else { flags::NO_ENTRY | flags::NO_ROOM };
+        let call = &raw mut (*thread).call;
+        pending::begin(call, matched, bits);
+        task::describe_call(&raw mut (*call).task, &comm);
+        (*thread).headers_read = 0;
+        (*thread).ip = regs.ip();
+        (*thread).sp = regs.sp();
+        (*call).header.entry_ns = 0;
+        if !abi::arguments(regs, matched, &raw mut (*call).header.args) {
+            (*call).header.flags |= flags::ARGS_FAULTED;
+        }
+        (*call).requested_section.status = Status::NotCaptured as u8;
+        if signals::restarts(ret) {
+            signals::interrupted(thread, ret, state::INTERRUPTED);
+        } else {
+            finish::<L>(thread, matched, ret);
+            pending::release(tid, thread);
+        }
+    }
+}
+
+/// Completes the record of a call that returned, and writes it.
+///
+/// # Safety
+/// `thread` is the current thread's, with a call begun.
+#[inline(always)]
+unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        let call = &raw mut (*thread).call;
+        (*call).header.ret = ret;
+        (*call).header.exit_ns = bpf_ktime_get_ns();
+        if config!(messages) == 0 {
+            (*call).header.flags |= flags::NO_MESSAGES;
+        }
+        if ret <= 0 || (*call).header.flags & flags::ARGS_FAULTED != 0 {
+            write_short(call);
+            return;
+        }
+        // The kernel writes the remaining time back only if messages arrived
+        // (net/socket.c, __sys_recvmmsg).
+        pending::timeout(call, matched, SectionKind::TimeoutRemaining);
+        if config!(messages) == 0 {
+            write_short(call);
+        } else {
+            write_long::<L>(thread, matched, ret as u64);
+        }
+    }
+}
+
+/// Writes a record without messages.
+///
+/// # Safety
+/// `call` is complete.
+#[inline(always)]
+pub unsafe fn write_short(call: *mut Call) {
+    // SAFETY: the caller vouches for `call`.
+    unsafe {
+        (*call).header.len = CALL as u32;
+        (*call).header.cpu = cpu_id();
+        output(call, call.cast(), CALL);
+    }
+}
+
+/// Writes a record with its messages.
+///
+/// # Safety
+/// `thread` is the current thread's, its call is complete but for messages.
+#[inline(always)]
+unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u64) {
+    let cpu = cpu_id();
+    let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return };
+    // SAFETY: the caller vouches for `thread`; this CPU's scratch is ours until
+    // the program ends; every offset is checked against the patched size.
+    unsafe {
+        let call = &raw mut (*thread).call;
+        (*call).header.cpu = cpu;
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        mem::read_kernel(record, CALL as u32, call.cast());
+
+        let shift = if matched.has(rule::COMPAT_LAYOUT) { 5 } else { 6 };
+        let mut wanted = opaque(received);
+        if wanted > u64::from(config!(messages)) {
+            wanted = config!(messages).into();
+        }
+        // The array at entry.
+        let mut entries = opaque((*thread).headers_read.into());
+        if entries > wanted {
+            entries = wanted;
+        }
+        let entries = opaque(entries);
+        if entries > u64::from(config!(messages)) {
+            return;
+        }
+        let status = if (*call).header.flags & flags::NO_ENTRY != 0
+            && (*call).header.flags & flags::RESTARTED == 0
+        {
+            Status::NotCaptured
+        } else {
+            part(entries, wanted)
+        };
+        let section = record.add(CALL as usize);
+        section_header(section.cast(), SectionKind::EntryHeaders, status, entries, wanted, shift);
+        mem::read_kernel(
+            section.add(SECTION as usize),
+            (entries << shift) as u32,
+            (&raw const (*thread).headers).cast(),
+        );
+        let mut at = CALL + SECTION + (entries << shift);
+
+        // The array at exit.
+        let section = record.add(at as usize);
+        pending::read_headers::<L>(
+            section.add(SECTION as usize),
+            &raw mut (*scratch).exits,
+            (*call).header.args[1],
+            wanted as u32,
+            matched,
+        );
+        let exits = opaque(core::ptr::read_volatile(&raw const (*scratch).exits).into());
+        if exits > u64::from(config!(messages)) {
+            return;
+        }
+        section_header(
+            section.cast(),
+            SectionKind::ExitHeaders,
+            part(exits, wanted),
+            exits,
+            wanted,
+            shift,
+        );
+        (*scratch).entry_at = CALL + SECTION;
+        (*scratch).exit_at = at + SECTION;
+        (*scratch).entries = entries as u32;
+        (*scratch).compat = u32::from(matched.has(rule::COMPAT_LAYOUT));
+        at += SECTION + (exits << shift);
+
+        // The source addresses.
+        (*scratch).names_at = at + SECTION;
+        (*scratch).names = 0;
+        L::run(exits as u32, &mut Names { scratch });
+        let names = core::ptr::read_volatile(&raw const (*scratch).names);
+        let header = record.add(at as usize).cast::<SectionHeader>();
+        (*header).kind = SectionKind::Names as u16;
+        (*header).status = Status::Read as u8;
+        (*header).version = 1;
+        (*header).len = names as u32;
+        (*header).full = names as u32;
+        (*header).count = exits as u32;
+
+        let len = opaque(at + SECTION + names);
+        if len > limit() {
+            return;
+        }
+        (*record.cast::<Call>()).header.len = len as u32;
+        output(call, record, len);
+    }
+}
+
+/// Bytes that a record may have with the configured number of messages: the
+/// patched size of [`Scratch::record`].
+#[inline(always)]
+fn limit() -> u64 {
+    CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+}
+
+/// How much of a list was read.
+#[inline(always)]
+fn part(count: u64, wanted: u64) -> Status {
+    if count == wanted {
+        Status::Read
+    } else if count == 0 {
+        Status::Faulted
+    } else {
+        Status::Partial
+    }
+}
+
+/// # Safety
+/// `section` is writable.
+#[inline(always)]
+unsafe fn section_header(
+    section: *mut SectionHeader,
+    kind: SectionKind,
+    status: Status,
+    count: u64,
+    wanted: u64,
+    shift: u32,
+) {
+    // SAFETY: the caller vouches for `section`.
+    unsafe {
+        (*section).kind = kind as u16;
+        (*section).status = status as u8;
+        (*section).version = 1;
+        (*section).len = (count << shift) as u32;
+        (*section).full = (wanted << shift) as u32;
+        (*section).count = count as u32;
+    }
+}
+
+/// Appends the source address of each message.
+struct Names {
+    scratch: *mut Scratch,
+}
+
+impl Body for Names {
+    #[inline(always)]
+    unsafe fn step(&mut self, i: u64) -> bool {
+        // SAFETY: the maker vouches for `scratch`.
+        unsafe { name(self.scratch, i) }
+    }
+}
+
+/// Appends the source address of message `i`; false where there is no room.
+///
+/// # Safety
+/// `scratch` is this CPU's.
+#[inline(always)]
+unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
+    // SAFETY: the caller vouches for `scratch`; every offset is checked against
+    // the patched size.
+    unsafe {
+        if i >= (*scratch).exits.into() {
+            return false;
+        }
+        let compat = (*scratch).compat != 0;
+        let shift = if compat { 5 } else { 6 };
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        let at = opaque((*scratch).exit_at + (i << shift));
+        if at > limit() - 64 {
+            return false;
+        }
+        let element = record.add(at as usize);
+        let (pointer, full): (u64, u32) = if compat {
+            (u64::from(*element.cast::<u32>()), *element.add(4).cast())
+        } else {
+            (*element.cast(), *element.add(8).cast())
+        };
+        // The kernel wrote no more than the caller had room for.
+        let mut len = u64::from(full);
+        if i < (*scratch).entries.into() {
+            let at = opaque((*scratch).entry_at + (i << shift));
+            if at > limit() - 64 {
+                return false;
+            }
+            let element = record.add(at as usize);
+            let room: u32 =
+                if compat { *element.add(4).cast() } else { *element.add(8).cast() };
+            if len > room.into() {
+                len = room.into();
+            }
+        }
+        let mut len = opaque(len);
+        if len > MAX_NAME as u64 {
+            len = MAX_NAME as u64;
+        }
+        let used = core::ptr::read_volatile(&raw const (*scratch).names);
+        let at = opaque((*scratch).names_at + used);
+        if at > limit() - NAME - MAX_NAME as u64 {
+            return false;
+        }
+        let header = record.add(at as usize).cast::<NameHeader>();
+        (*header).reserved = 0;
+        (*header).full = full;
+        if pointer == 0 || full == 0 {
+            (*header).status = Status::Absent as u8;
+            len = 0;
+        } else if !mem::read_user(record.add((at + NAME) as usize), len as u32, pointer) {
+            (*header).status = Status::Faulted as u8;
+            len = 0;
+        } else if len < full.into() {
+            (*header).status = Status::Partial as u8;
+        } else {
+            (*header).status = Status::Read as u8;
+        }
+        (*header).len = len as u16;
+        core::ptr::write_volatile(&raw mut (*scratch).names, used + NAME + ((len + 7) & !7));
+        true
+    }
+}
+
+/// Hands a record to the ring buffer.
+///
+/// A wakeup costs the traced call several microseconds, so the reader looks by
+/// itself many times a second, and is woken only as the ring fills: when the
+/// fill passes the mark, and again at each further step of `wake_shift`.
+///
+/// # Safety
+/// `record` is readable for `len` bytes, and `call` is what it began as.
+#[inline(always)]
+unsafe fn output(call: *const Call, record: *mut u8, len: u64) {
+    // SAFETY: the caller vouches for `record`; the ring is a live map.
+    let full = unsafe {
+        let before = RING.query(0);
+        let after = before + len;
+        let step = config!(wake_shift);
+        let wake = after > config!(wake_mark) && (before >> step) != (after >> step);
+        let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+        let ring = (&raw const RING).cast_mut().cast();
+        generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) != 0
+    };
+    // SAFETY: per-CPU counters of ours.
+    stats(|stats| unsafe {
+        (*stats).seen += 1;
+        if full {
+            (*stats).ring_full += 1;
+        }
+        if (*call).header.flags & flags::NO_ENTRY == 0 {
+            (*stats).ended += 1;
+        }
+    });
+}

@@ -1,0 +1,63 @@
+//! The read-only configuration, field by field: the verifier knows the values,
+//! so that what they switch off costs nothing.
+
+use aya_ebpf::Global;
+use tracer_common::config::{Config, MAX_RULES, Offsets, Registers, Rule};
+
+#[unsafe(no_mangle)]
+static CONFIG: Global<Config> = Global::new(Config {
+    rules: [Rule { nr: 0, call: 0, event: 0, abi: 0, flags: 0, reserved: 0 }; MAX_RULES],
+    rule_count: 0,
+    filters: 0,
+    messages: 0,
+    max_threads: 0,
+    wake_mark: 0,
+    wake_shift: 0,
+    task_direct: 0,
+    task_unknown: 0,
+    reserved: 0,
+    compat_mask: 0,
+    registers: Registers { nr: 0, ip: 0, sp: 0, reserved: 0, native: [0; 6], compat: [0; 6] },
+    offsets: Offsets {
+        task_compat: 0,
+        task_group_leader: 0,
+        task_real_parent: 0,
+        task_tgid: 0,
+        task_start_boottime: 0,
+        task_nsproxy: 0,
+        task_thread_pid: 0,
+        task_signal: 0,
+        signal_live: 0,
+        nsproxy_mnt_ns: 0,
+        nsproxy_net_ns: 0,
+        mnt_ns_inum: 0,
+        net_ns_inum: 0,
+        pid_level: 0,
+        pid_numbers: 0,
+        upid_size: 0,
+        upid_ns: 0,
+        pid_ns_inum: 0,
+        sigaction_handler: 0,
+        sigaction_flags: 0,
+    },
+});
+
+/// The configuration's address, for [`config!`] alone.
+#[inline(always)]
+pub fn base() -> *const Config {
+    core::ptr::addr_of!(CONFIG).cast()
+}
+
+/// Reads one field of the configuration. Volatile, since the compiler must not
+/// take the zeros of the object file for the truth.
+macro_rules! config {
+    ($($field:tt)+) => {{
+        #[allow(unused_unsafe, reason = "some uses are in unsafe blocks")]
+        // SAFETY: `base` points at a live static, and the field lies in it.
+        let value = unsafe {
+            core::ptr::read_volatile(core::ptr::addr_of!((*$crate::config::base()).$($field)+))
+        };
+        value
+    }};
+}
+pub(crate) use config;

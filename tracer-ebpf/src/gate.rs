@@ -1,0 +1,116 @@
+//! The filters that the kernel decides: before anything is copied.
+
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    helpers::{bpf_get_current_uid_gid, generated},
+    maps::HashMap,
+};
+use tracer_common::{
+    config::{filter, verdict},
+    record::COMM_LEN,
+};
+
+use crate::{
+    capture::stats,
+    config::config,
+    maps::{CGROUPS, COMMS, PIDS, TIDS, UIDS},
+    mem::probe,
+    task,
+};
+
+/// Deepest cgroup level that the filters look at.
+const MAX_CGROUP_LEVEL: i32 = 32;
+
+#[inline(always)]
+fn verdict_of<K>(map: &HashMap<K, u32>, key: &K) -> u32 {
+    // SAFETY: values are plain integers that only the daemon and `follow_child` write.
+    unsafe { map.get(key) }.copied().unwrap_or(0)
+}
+
+/// Whether one kind of filter lets the call pass.
+#[inline(always)]
+fn passes<K>(map: &HashMap<K, u32>, key: &K, include: u32, exclude: u32) -> bool {
+    let filters = config!(filters);
+    if filters & (include | exclude) == 0 {
+        return true;
+    }
+    match verdict_of(map, key) {
+        verdict::INCLUDE => true,
+        verdict::EXCLUDE => false,
+        _ => filters & include == 0,
+    }
+}
+
+/// Whether the filters let the current thread's calls pass; with its name, which
+/// the record then shows.
+#[inline(always)]
+pub fn open(pid: u32, tid: u32) -> Option<[u8; COMM_LEN]> {
+    if !passes(&PIDS, &pid, filter::PID_INCLUDE, filter::PID_EXCLUDE)
+        || !passes(&TIDS, &tid, filter::TID_INCLUDE, filter::TID_EXCLUDE)
+    {
+        return None;
+    }
+    if config!(filters) & (filter::UID_INCLUDE | filter::UID_EXCLUDE) != 0 {
+        let uid = bpf_get_current_uid_gid() as u32;
+        if !passes(&UIDS, &uid, filter::UID_INCLUDE, filter::UID_EXCLUDE) {
+            return None;
+        }
+    }
+    if !cgroup_passes() {
+        return None;
+    }
+    let comm = task::comm();
+    passes(&COMMS, &comm, filter::COMM_INCLUDE, filter::COMM_EXCLUDE).then_some(comm)
+}
+
+/// Whether the cgroup filters let the call pass: a filter holds for a cgroup and
+/// all below it, and the nearest one decides.
+#[inline(always)]
+fn cgroup_passes() -> bool {
+    let filters = config!(filters);
+    if filters & (filter::CGROUP_INCLUDE | filter::CGROUP_EXCLUDE) == 0 {
+        return true;
+    }
+    let mut nearest = 0;
+    for level in 0..MAX_CGROUP_LEVEL {
+        // SAFETY: a helper without preconditions; 0 below the task's own level.
+        let id = unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) };
+        if id == 0 {
+            break;
+        }
+        let found = verdict_of(&CGROUPS, &id);
+        if found != 0 {
+            nearest = found;
+        }
+    }
+    match nearest {
+        verdict::INCLUDE => true,
+        verdict::EXCLUDE => false,
+        _ => filters & filter::CGROUP_INCLUDE == 0,
+    }
+}
+
+/// A new task's thread group is included if its parent's is.
+#[inline(always)]
+pub fn follow_child(child: *const u8) {
+    if config!(filters) & filter::FOLLOW == 0 {
+        return;
+    }
+    let (parent, _) = task::ids();
+    if verdict_of(&PIDS, &parent) != verdict::INCLUDE {
+        return;
+    }
+    let pid: u32 = probe(child, config!(offsets.task_tgid));
+    if pid != parent && PIDS.insert(pid, verdict::INCLUDE, BPF_ANY.into()).is_err() {
+        // SAFETY: a per-CPU counter of ours.
+        stats(|stats| unsafe { (*stats).follow_no_room += 1 });
+    }
+}
+
+/// Forgets a followed thread group that has ended, since its id will be used again.
+#[inline(always)]
+pub fn forget(pid: u32) {
+    if config!(filters) & filter::FOLLOW != 0 {
+        let _ = PIDS.remove(pid);
+    }
+}

@@ -1,0 +1,112 @@
+//! The kernel side of tracer: the programs, and nothing but their wiring.
+//!
+//! ```text
+//! sys_enter ─ abi ─ gate ─ pending ──► THREADS
+//! sys_exit  ─ abi ─ pending ─ capture ──► RING
+//! signal_deliver, sched_process_exit: calls that end without an exit of their own
+//! sched_process_fork: children to follow
+//! ```
+//! A hook is a thin shim that says where the registers lie ([`regs`]); all else
+//! is the same for every hook.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod abi;
+mod capture;
+mod config;
+mod gate;
+mod maps;
+mod mem;
+mod pending;
+mod regs;
+mod signals;
+mod task;
+mod walk;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use regs::{ProbedRegs, TypedRegs};
+use walk::{Looped, Unrolled};
+
+#[btf_tracepoint(function = "sys_enter")]
+pub fn enter_typed(ctx: BtfTracePointContext) -> u32 {
+    pending::enter::<_, Looped>(TypedRegs::new(ctx.arg(0)));
+    0
+}
+
+#[btf_tracepoint(function = "sys_enter")]
+pub fn enter_typed_unrolled(ctx: BtfTracePointContext) -> u32 {
+    pending::enter::<_, Unrolled>(TypedRegs::new(ctx.arg(0)));
+    0
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn exit_typed(ctx: BtfTracePointContext) -> u32 {
+    capture::exit::<_, Looped>(TypedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn exit_typed_unrolled(ctx: BtfTracePointContext) -> u32 {
+    capture::exit::<_, Unrolled>(TypedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn enter_raw(ctx: RawTracePointContext) -> u32 {
+    pending::enter::<_, Looped>(ProbedRegs::new(ctx.arg(0)));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn enter_raw_unrolled(ctx: RawTracePointContext) -> u32 {
+    pending::enter::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn exit_raw(ctx: RawTracePointContext) -> u32 {
+    capture::exit::<_, Looped>(ProbedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn exit_raw_unrolled(ctx: RawTracePointContext) -> u32 {
+    capture::exit::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+/// `signal_deliver(int sig, struct kernel_siginfo *info, struct k_sigaction *ka)`
+#[raw_tracepoint(tracepoint = "signal_deliver")]
+pub fn signal_deliver(ctx: RawTracePointContext) -> u32 {
+    signals::deliver(ctx.arg(2));
+    0
+}
+
+/// `sched_process_exit(struct task_struct *p, …)`, where `p` is current.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn process_exit(_ctx: RawTracePointContext) -> u32 {
+    signals::thread_ends();
+    0
+}
+
+/// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn process_fork(ctx: RawTracePointContext) -> u32 {
+    gate::follow_child(ctx.arg(1));
+    0
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The helpers that read memory are offered to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

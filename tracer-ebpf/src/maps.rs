@@ -1,0 +1,113 @@
+//! The maps. Sizes marked as patched are set by the daemon before loading.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+};
+use tracer_common::{
+    config::{SCRATCH_HEAD, THREAD_HEAD},
+    record::{COMM_LEN, Call, MAX_MESSAGES, max_len},
+    stats::Stats,
+};
+
+/// Most bytes of the mmsghdr array that one record can hold.
+pub const MAX_HEADERS: usize = MAX_MESSAGES as usize * 64;
+
+/// What is remembered of a thread: its call under way, and the record of it in
+/// the making.
+#[repr(C)]
+pub struct Thread {
+    /// A value of [`state`].
+    pub state: u32,
+    /// Elements of `headers` that were read at entry.
+    pub headers_read: u32,
+    /// Where the call was made from: a restart comes from the same place.
+    pub ip: u64,
+    pub sp: u64,
+    /// The record so far.
+    pub call: Call,
+    /// The mmsghdr array at entry. Patched: as long as `--messages` needs.
+    pub headers: [u8; MAX_HEADERS],
+}
+
+const _: () = assert!(core::mem::offset_of!(Thread, headers) == THREAD_HEAD);
+const _: () = assert!(core::mem::offset_of!(Scratch, record) == SCRATCH_HEAD);
+
+/// Values of [`Thread::state`].
+pub mod state {
+    /// Between calls.
+    pub const IDLE: u32 = 0;
+    /// In a call.
+    pub const IN_CALL: u32 = 1;
+    /// The call ended in a restart code; the kernel has not decided yet whether
+    /// userspace will see EINTR or a restart.
+    pub const INTERRUPTED: u32 = 2;
+    /// A signal handler runs, after which the kernel restarts the call.
+    pub const RESTARTING: u32 = 3;
+    /// As `INTERRUPTED`, for a call that the filters leave out.
+    pub const FILTERED_INTERRUPTED: u32 = 4;
+}
+
+/// The records. Patched: its size.
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// By thread id. Patched: its sizes.
+#[map]
+pub static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(1, 0);
+
+/// One all-zero [`Thread`] to start from. Patched: its value's size.
+#[map]
+pub static BLANK: Array<Thread> = Array::with_max_entries(1, 0);
+
+/// Counters of [`THREADS`]: [`IN_USE`], [`OVERFLOWS`].
+#[map]
+pub static THREAD_COUNT: Array<u64> = Array::with_max_entries(2, 0);
+/// Entries in [`THREADS`].
+pub const IN_USE: u32 = 0;
+/// Calls that found no room in [`THREADS`] at entry.
+pub const OVERFLOWS: u32 = 1;
+
+/// A CPU's space to put a record together. Patched: its sizes.
+#[map]
+pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+
+/// Counters.
+#[map]
+pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
+
+/// Filter verdicts by thread group id; also the thread groups that are followed.
+#[map]
+pub static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+/// Filter verdicts by thread id.
+#[map]
+pub static TIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+/// Filter verdicts by uid.
+#[map]
+pub static UIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+/// Filter verdicts by name.
+#[map]
+pub static COMMS: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(1, 0);
+/// Filter verdicts by cgroup id.
+#[map]
+pub static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
+
+/// A record in the making.
+#[repr(C)]
+pub struct Scratch {
+    /// Bytes of the names section so far. In memory, and not in a register, so
+    /// that the verifier forgets it from one message to the next.
+    pub names: u64,
+    /// Where the bodies of the sections lie in `record`.
+    pub entry_at: u64,
+    pub exit_at: u64,
+    pub names_at: u64,
+    /// Elements in them.
+    pub entries: u32,
+    pub exits: u32,
+    /// 1 where they have the compat layout.
+    pub compat: u32,
+    pub reserved: u32,
+    /// The record. Patched: as long as `--messages` needs.
+    pub record: [u8; max_len(MAX_MESSAGES)],
+}

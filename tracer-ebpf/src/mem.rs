@@ -1,0 +1,63 @@
+//! Reading memory: the user's by helper, the kernel's by helper or directly.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated;
+
+/// A value that the compiler can't see through, so that a bound stays a
+/// comparison that the verifier sees as well. An empty barrier would make the
+/// line information invalid; moving a register onto itself is an instruction.
+#[inline(always)]
+pub fn opaque(value: u64) -> u64 {
+    let mut out = value;
+    // SAFETY: moves a register onto itself.
+    unsafe {
+        core::arch::asm!("{0} = {0}", inout(reg) out, options(nomem, nostack, preserves_flags))
+    }
+    out
+}
+
+/// Copies `len` bytes of the caller's memory; false where any of it faults, and
+/// then `dst` holds zeros that must not be shown.
+///
+/// # Safety
+/// `dst` is writable for `len` bytes.
+#[inline(always)]
+pub unsafe fn read_user(dst: *mut u8, len: u32, src: u64) -> bool {
+    // SAFETY: the caller vouches for `dst`; the helper checks `src`.
+    unsafe { generated::bpf_probe_read_user(dst.cast(), len, src as *const c_void) == 0 }
+}
+
+/// Copies `len` bytes of kernel memory (or of a map's value).
+///
+/// # Safety
+/// `dst` is writable for `len` bytes.
+#[inline(always)]
+pub unsafe fn read_kernel(dst: *mut u8, len: u32, src: *const u8) -> bool {
+    // SAFETY: the caller vouches for `dst`; the helper checks `src`.
+    unsafe { generated::bpf_probe_read_kernel(dst.cast(), len, src.cast()) == 0 }
+}
+
+/// A value at a kernel address, by helper; the default where it faults.
+#[inline(always)]
+pub fn probe<T: Copy + Default>(base: *const u8, offset: u32) -> T {
+    let mut value = T::default();
+    // SAFETY: `value` is writable for its size.
+    unsafe {
+        read_kernel(
+            (&raw mut value).cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(offset as usize),
+        );
+    }
+    value
+}
+
+/// A value behind a pointer that the verifier knows the type of: a plain load,
+/// which reads 0 where it would fault.
+#[inline(always)]
+pub fn load<T: Copy>(base: *const u8, offset: u32) -> T {
+    // SAFETY: the verifier refuses the program unless the load lies in the
+    // object; a fault is handled by the kernel's exception table.
+    unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
+}

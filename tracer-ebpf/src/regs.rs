@@ -1,0 +1,67 @@
+//! Where the registers of the traced call lie: the one thing in which hooks differ.
+
+use crate::{
+    config::config,
+    mem::{load, probe},
+};
+
+/// The saved user registers of a call.
+pub trait Regs: Copy {
+    /// The 64-bit value at a byte offset.
+    fn at(self, offset: u32) -> u64;
+
+    /// The syscall number. The kernel keeps it in 64 bits on x86 and 32 on
+    /// arm64; 32 are significant.
+    #[inline(always)]
+    fn nr(self) -> u32 {
+        self.at(config!(registers.nr)) as u32
+    }
+
+    /// The user instruction pointer.
+    #[inline(always)]
+    fn ip(self) -> u64 {
+        self.at(config!(registers.ip))
+    }
+
+    /// The user stack pointer.
+    #[inline(always)]
+    fn sp(self) -> u64 {
+        self.at(config!(registers.sp))
+    }
+}
+
+/// `struct pt_regs *` as a pointer that the verifier knows the type of (tp_btf).
+#[derive(Clone, Copy)]
+pub struct TypedRegs(*const u8);
+
+impl TypedRegs {
+    #[inline(always)]
+    pub fn new(regs: *const u8) -> Self {
+        Self(regs)
+    }
+}
+
+impl Regs for TypedRegs {
+    #[inline(always)]
+    fn at(self, offset: u32) -> u64 {
+        load(self.0, offset)
+    }
+}
+
+/// `struct pt_regs *` as a plain number (raw tracepoint).
+#[derive(Clone, Copy)]
+pub struct ProbedRegs(*const u8);
+
+impl ProbedRegs {
+    #[inline(always)]
+    pub fn new(regs: *const u8) -> Self {
+        Self(regs)
+    }
+}
+
+impl Regs for ProbedRegs {
+    #[inline(always)]
+    fn at(self, offset: u32) -> u64 {
+        probe(self.0, offset)
+    }
+}

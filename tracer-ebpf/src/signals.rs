@@ -1,0 +1,118 @@
+//! Calls that end without an exit of their own: interrupted, restarted, or cut
+//! off by the thread's end.
+//!
+//! An interrupted call leaves the kernel's `sys_exit` hook with a restart code
+//! that userspace never sees. What it does see is decided when the signal is
+//! delivered (`arch/x86/kernel/signal.c` handle_signal, arm64 alike): EINTR, or
+//! nothing at all and the same call once more.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use tracer_common::record::{Status, flags};
+
+use crate::{
+    capture,
+    config::config,
+    gate,
+    maps::{Thread, state},
+    mem::probe,
+    pending,
+    task::{self, Current},
+};
+
+const EINTR: i64 = 4;
+/// Restart if there is no handler, or one with SA_RESTART.
+const ERESTARTSYS: i64 = 512;
+/// Always restart.
+const ERESTARTNOINTR: i64 = 513;
+/// Restart if there is no handler.
+const ERESTARTNOHAND: i64 = 514;
+/// Restart through restart_syscall(2) if there is no handler.
+const ERESTART_RESTARTBLOCK: i64 = 516;
+
+const SA_RESTART: u64 = 0x1000_0000;
+
+/// Whether a return value is one that userspace never sees.
+#[inline(always)]
+pub fn restarts(ret: i64) -> bool {
+    ret == -ERESTARTSYS
+        || ret == -ERESTARTNOINTR
+        || ret == -ERESTARTNOHAND
+        || ret == -ERESTART_RESTARTBLOCK
+}
+
+/// Remembers that a call was interrupted.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+pub unsafe fn interrupted(thread: *mut Thread, ret: i64, state: u32) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        (*thread).state = state;
+        (*thread).call.header.ret = ret;
+        (*thread).call.header.exit_ns = bpf_ktime_get_ns();
+    }
+}
+
+/// A signal is about to be delivered to the current thread.
+#[inline(always)]
+pub fn deliver(action: *const u8) {
+    let (_, tid) = task::ids();
+    let Some(thread) = pending::find(tid) else { return };
+    // SAFETY (whole body): the current thread's own entry.
+    let now = unsafe { (*thread).state };
+    if now != state::INTERRUPTED && now != state::FILTERED_INTERRUPTED {
+        return;
+    }
+    let handler: u64 = probe(action, config!(offsets.sigaction_handler));
+    if handler <= 1 {
+        // SIG_DFL or SIG_IGN: the thread stops, dies or goes on, and in the last
+        // case the call is restarted.
+        return;
+    }
+    let flags: u64 = probe(action, config!(offsets.sigaction_flags));
+    let ret = unsafe { (*thread).call.header.ret };
+    if ret == -ERESTARTNOINTR || (ret == -ERESTARTSYS && flags & SA_RESTART != 0) {
+        unsafe {
+            (*thread).state =
+                if now == state::INTERRUPTED { state::RESTARTING } else { state::IDLE };
+        }
+        return;
+    }
+    if now == state::INTERRUPTED {
+        unsafe {
+            (*thread).call.header.ret = -EINTR;
+            capture::write_short(&raw mut (*thread).call);
+        }
+    } else {
+        capture::filtered();
+    }
+    pending::release(tid, thread);
+}
+
+/// The current thread ends.
+#[inline(always)]
+pub fn thread_ends() {
+    let (pid, tid) = task::ids();
+    if let Some(thread) = pending::find(tid) {
+        // SAFETY: the current thread's own entry.
+        unsafe {
+            let call = &raw mut (*thread).call;
+            match (*thread).state {
+                state::IDLE => {}
+                state::FILTERED_INTERRUPTED => capture::filtered(),
+                _ => {
+                    (*call).header.flags |= flags::NO_RETURN;
+                    (*call).header.ret = 0;
+                    (*call).header.exit_ns = bpf_ktime_get_ns();
+                    (*call).remaining_section.status = Status::Absent as u8;
+                    capture::write_short(call);
+                }
+            }
+        }
+        pending::remove(tid);
+    }
+    if Current::get().group_dead() {
+        gate::forget(pid);
+    }
+}

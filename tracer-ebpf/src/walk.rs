@@ -1,0 +1,66 @@
+//! Going over the messages of a call: the two kinds of loops that there are.
+//!
+//! Kernels before 5.17 have no `bpf_loop`; the object holds every program that
+//! loops twice, and the daemon loads the ones that fit.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated;
+use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
+
+/// What is done for each element.
+pub trait Body {
+    /// Does it for element `i`; false ends the loop.
+    ///
+    /// # Safety
+    /// The pointers in `self` are valid.
+    unsafe fn step(&mut self, i: u64) -> bool;
+}
+
+/// A way to loop.
+pub trait Loop {
+    /// Calls `body` for 0, 1, … below `count`.
+    ///
+    /// # Safety
+    /// The pointers in `body` are valid.
+    unsafe fn run<B: Body>(count: u32, body: &mut B);
+}
+
+/// `bpf_loop`: any number of messages, and cheap to verify.
+pub struct Looped;
+
+impl Loop for Looped {
+    #[inline(always)]
+    unsafe fn run<B: Body>(count: u32, body: &mut B) {
+        unsafe extern "C" fn step<B: Body>(i: u32, body: *mut c_void) -> i64 {
+            // SAFETY: `bpf_loop` hands over the pointer that it was given.
+            let go_on = unsafe { (*body.cast::<B>()).step(i.into()) };
+            i64::from(!go_on)
+        }
+        let callback = step::<B> as unsafe extern "C" fn(u32, *mut c_void) -> i64;
+        // SAFETY: a callback of the type that the helper wants, and its context.
+        unsafe {
+            generated::bpf_loop(
+                count.min(MAX_MESSAGES),
+                callback as *const () as *mut c_void,
+                (&raw mut *body).cast(),
+                0,
+            );
+        }
+    }
+}
+
+/// A plain loop that the verifier walks through.
+pub struct Unrolled;
+
+impl Loop for Unrolled {
+    #[inline(always)]
+    unsafe fn run<B: Body>(count: u32, body: &mut B) {
+        for i in 0..u64::from(MAX_MESSAGES_UNROLLED) {
+            // SAFETY: the caller vouches for `body`.
+            if i >= u64::from(count) || !unsafe { body.step(i) } {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What can go wrong between the daemon and the kernel, and the way out.
+
+use std::io;
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+/// Why calls can't be captured.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The process lacks capabilities.
+    #[error(
+        "missing {} on kernel {kernel}: loading eBPF programs needs it; \
+         run as root, for instance with sudo",
+        capabilities.join(" and ")
+    )]
+    Privilege {
+        /// Names of the missing capabilities.
+        capabilities: Vec<&'static str>,
+        /// The running kernel's release.
+        kernel: String,
+    },
+    /// `bpf(2)` is refused although the capabilities are there.
+    #[error(
+        "kernel {kernel} refuses bpf(2) ({error}): it may be built without CONFIG_BPF_SYSCALL, \
+         run in lockdown=confidentiality (see /sys/kernel/security/lockdown), or a container's \
+         seccomp profile may forbid bpf"
+    )]
+    BpfDenied {
+        /// The running kernel's release.
+        kernel: String,
+        /// What the kernel answered.
+        error: io::Error,
+    },
+    /// The kernel is older than what the programs need.
+    #[error(
+        "kernel {kernel} is too old: it has no {feature} (Linux {since}); \
+         tracer needs Linux 5.10 or later"
+    )]
+    OldKernel {
+        /// The running kernel's release.
+        kernel: String,
+        /// What it lacks.
+        feature: &'static str,
+        /// The first version that has it.
+        since: &'static str,
+    },
+    /// The kernel offers no BTF.
+    #[error(
+        "cannot read the kernel's type information from /sys/kernel/btf/vmlinux ({0}): \
+         use a kernel with CONFIG_DEBUG_INFO_BTF, and mount sysfs"
+    )]
+    NoBtf(io::Error),
+    /// A request that needs BTF, without it.
+    #[error("{what} needs the kernel's type information: {source}")]
+    NeedsBtf {
+        /// The option.
+        what: &'static str,
+        /// Why there is none.
+        source: Box<SourceError>,
+    },
+    /// No register layout is known for this machine.
+    #[error("no support for {0} machines: tracer runs on x86_64 and aarch64")]
+    Architecture(&'static str),
+    /// None of the requested events exists here.
+    #[error("{event} has no syscall on {arch} kernels")]
+    NoSuchSyscall {
+        /// The event's name.
+        event: &'static str,
+        /// The machine.
+        arch: &'static str,
+    },
+    /// More messages than this kernel can loop over.
+    #[error(
+        "--messages {asked}: kernel {kernel} has no bpf_loop (Linux 5.17) and takes at most {most}"
+    )]
+    TooManyMessages {
+        /// What was asked for.
+        asked: u32,
+        /// The most here.
+        most: u32,
+        /// The running kernel's release.
+        kernel: String,
+    },
+    /// The embedded object is damaged.
+    #[error("the embedded eBPF object has no {0}; rebuild it with `cargo xtask ebpf`")]
+    Object(String),
+    /// The object could not be loaded.
+    #[error("kernel {kernel} refuses the eBPF object: {error}")]
+    Load {
+        /// The running kernel's release.
+        kernel: String,
+        /// What aya says.
+        error: Box<EbpfError>,
+    },
+    /// A program could not be loaded or attached.
+    #[error("cannot attach {program} to {target} on kernel {kernel}: {}", chain(error))]
+    Attach {
+        /// The eBPF program.
+        program: &'static str,
+        /// Where it goes.
+        target: &'static str,
+        /// The running kernel's release.
+        kernel: String,
+        /// What aya says.
+        error: Box<ProgramError>,
+    },
+    /// A map could not be used.
+    #[error("eBPF map {name}: {error}")]
+    Map {
+        /// The map.
+        name: &'static str,
+        /// What aya says.
+        error: MapError,
+    },
+    /// A file of the kernel could not be read.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        error: io::Error,
+    },
+}
+
+impl SourceError {
+    /// Whether the cause is missing privilege or kernel support (exit code 3).
+    pub fn is_support(&self) -> bool {
+        !matches!(self, Self::Io { .. } | Self::Map { .. } | Self::Object(_))
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}

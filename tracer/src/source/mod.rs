@@ -1,0 +1,13 @@
+//! Where records come from. The only place that names aya, and the only one with
+//! `unsafe`.
+
+mod btf;
+mod error;
+mod features;
+mod live;
+mod object;
+mod offsets;
+
+pub use error::SourceError;
+pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities};
+pub use live::{KernelFilters, Live, Options};

@@ -1,0 +1,206 @@
+//! Where the running kernel keeps what the programs read: offsets from its BTF,
+//! and, where it has none, what is fixed by its interfaces.
+
+use tracer_common::{
+    config::{Offsets, Registers},
+    record::unknown,
+};
+
+use super::{
+    btf::Btf,
+    error::SourceError,
+    features::{Kernel, arch},
+};
+
+/// Everything about the kernel's layout that the programs are told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    /// Register offsets.
+    pub registers: Registers,
+    /// Structure offsets.
+    pub offsets: Offsets,
+    /// Mask of the compat bit in the word at [`Offsets::task_compat`].
+    pub compat_mask: u64,
+    /// Fields of the task that can't be reached: bits of [`unknown`].
+    pub task_unknown: u32,
+}
+
+/// `TS_COMPAT` (arch/x86/include/asm/thread_info.h).
+const TS_COMPAT: u64 = 2;
+/// `_TIF_32BIT` (arch/arm64/include/asm/thread_info.h).
+const TIF_32BIT: u64 = 1 << 22;
+
+/// The layout of the running kernel.
+///
+/// # Errors
+/// [`SourceError::Architecture`] on a machine without a known register layout.
+pub fn resolve(btf: Option<&Btf>, kernel: &Kernel) -> Result<Layout, SourceError> {
+    let mut layout = match (arch(), btf) {
+        ("x86_64", Some(btf)) => x86_from_btf(btf).unwrap_or_else(|| x86_fixed(kernel)),
+        ("x86_64", None) => x86_fixed(kernel),
+        ("aarch64", Some(btf)) => arm64_from_btf(btf).unwrap_or_else(arm64_fixed),
+        ("aarch64", None) => arm64_fixed(),
+        (other, _) => return Err(SourceError::Architecture(other)),
+    };
+    task(btf, &mut layout);
+    Ok(layout)
+}
+
+fn x86_from_btf(btf: &Btf) -> Option<Layout> {
+    let reg = |name: &str| btf.offset(&format!("pt_regs.{name}")).ok();
+    let registers = Registers {
+        nr: reg("orig_ax")?,
+        ip: reg("ip")?,
+        sp: reg("sp")?,
+        reserved: 0,
+        native: [
+            reg("di")?,
+            reg("si")?,
+            reg("dx")?,
+            reg("r10")?,
+            reg("r8")?,
+            reg("r9")?,
+        ],
+        compat: [
+            reg("bx")?,
+            reg("cx")?,
+            reg("dx")?,
+            reg("si")?,
+            reg("di")?,
+            reg("bp")?,
+        ],
+    };
+    let task_compat = btf.offset("task_struct.thread_info.status").ok()?;
+    Some(Layout {
+        registers,
+        offsets: Offsets { task_compat, ..Offsets::default() },
+        compat_mask: TS_COMPAT,
+        task_unknown: 0,
+    })
+}
+
+/// `struct pt_regs` is user-visible (arch/x86/include/uapi/asm/ptrace.h), and
+/// `thread_info` opens the task: flags, syscall_work (from 5.11), status.
+fn x86_fixed(kernel: &Kernel) -> Layout {
+    let task_compat = if kernel.at_least(5, 11) { 16 } else { 8 };
+    Layout {
+        registers: Registers {
+            nr: 120,
+            ip: 128,
+            sp: 152,
+            reserved: 0,
+            native: [112, 104, 96, 56, 72, 64],
+            compat: [40, 88, 96, 104, 112, 32],
+        },
+        offsets: Offsets { task_compat, ..Offsets::default() },
+        compat_mask: TS_COMPAT,
+        task_unknown: 0,
+    }
+}
+
+fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
+    let regs = btf.offset("pt_regs.regs").ok()?;
+    let first = btf.offset("pt_regs.orig_x0").ok()?;
+    let args = [first, regs + 8, regs + 16, regs + 24, regs + 32, regs + 40];
+    let registers = Registers {
+        nr: btf.offset("pt_regs.syscallno").ok()?,
+        ip: btf.offset("pt_regs.pc").ok()?,
+        sp: btf.offset("pt_regs.sp").ok()?,
+        reserved: 0,
+        native: args,
+        compat: args,
+    };
+    let task_compat = btf.offset("task_struct.thread_info.flags").ok()?;
+    Some(Layout {
+        registers,
+        offsets: Offsets { task_compat, ..Offsets::default() },
+        compat_mask: TIF_32BIT,
+        task_unknown: 0,
+    })
+}
+
+/// arch/arm64/include/asm/ptrace.h since 4.15: regs, sp, pc, pstate, orig_x0,
+/// syscallno; `thread_info.flags` opens the task.
+fn arm64_fixed() -> Layout {
+    let args = [272, 8, 16, 24, 32, 40];
+    Layout {
+        registers: Registers {
+            nr: 280,
+            ip: 256,
+            sp: 248,
+            reserved: 0,
+            native: args,
+            compat: args,
+        },
+        offsets: Offsets::default(),
+        compat_mask: TIF_32BIT,
+        task_unknown: 0,
+    }
+}
+
+/// The offsets that no interface fixes: without BTF, or where the kernel was
+/// built without the structure, the field is marked as unknown.
+fn task(btf: Option<&Btf>, layout: &mut Layout) {
+    let find = |path: &str| btf.and_then(|btf| btf.offset(path).ok());
+    let offsets = &mut layout.offsets;
+    let mut unknown_fields = 0;
+    let mut set = |field: u32, fields: &mut [(&mut u32, Option<u32>)]| {
+        if fields.iter().any(|(_, found)| found.is_none()) {
+            unknown_fields |= field;
+        }
+        for (slot, found) in fields {
+            **slot = found.unwrap_or(0);
+        }
+    };
+    set(
+        unknown::PPID,
+        &mut [
+            (&mut offsets.task_real_parent, find("task_struct.real_parent")),
+            (&mut offsets.task_tgid, find("task_struct.tgid")),
+        ],
+    );
+    set(
+        unknown::START,
+        &mut [
+            (&mut offsets.task_group_leader, find("task_struct.group_leader")),
+            (
+                &mut offsets.task_start_boottime,
+                find("task_struct.start_boottime").or(find("task_struct.real_start_time")),
+            ),
+        ],
+    );
+    set(
+        unknown::PID_NS,
+        &mut [
+            (&mut offsets.task_thread_pid, find("task_struct.thread_pid")),
+            (&mut offsets.pid_level, find("pid.level")),
+            (&mut offsets.pid_numbers, find("pid.numbers")),
+            (&mut offsets.upid_size, btf.and_then(|btf| btf.size("upid").ok())),
+            (&mut offsets.upid_ns, find("upid.ns")),
+            (&mut offsets.pid_ns_inum, find("pid_namespace.ns.inum")),
+        ],
+    );
+    set(
+        unknown::MNT_NS,
+        &mut [
+            (&mut offsets.task_nsproxy, find("task_struct.nsproxy")),
+            (&mut offsets.nsproxy_mnt_ns, find("nsproxy.mnt_ns")),
+            (&mut offsets.mnt_ns_inum, find("mnt_namespace.ns.inum")),
+        ],
+    );
+    set(
+        unknown::NET_NS,
+        &mut [
+            (&mut offsets.task_nsproxy, find("task_struct.nsproxy")),
+            (&mut offsets.nsproxy_net_ns, find("nsproxy.net_ns")),
+            (&mut offsets.net_ns_inum, find("net.ns.inum")),
+        ],
+    );
+    offsets.task_signal = find("task_struct.signal").unwrap_or(0);
+    offsets.signal_live = find("signal_struct.live").unwrap_or(0);
+    // `struct sigaction` opens with the handler and the flags on both machines
+    // (include/linux/signal_types.h).
+    offsets.sigaction_handler = find("k_sigaction.sa.sa_handler").unwrap_or(0);
+    offsets.sigaction_flags = find("k_sigaction.sa.sa_flags").unwrap_or(8);
+    layout.task_unknown = unknown_fields;
+}
