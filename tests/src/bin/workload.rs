@@ -1,0 +1,18 @@
+//! `workload SCENARIO [OPTIONS]`: makes real calls and writes the truth about
+//! them, one JSON object on one line for each call, in the shape of the tracer's
+//! events. See [`tests::workload`].
+
+use std::process::ExitCode;
+
+use tests::workload::{self, options::Options};
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("workload: {message}\n{}", workload::usage());
+            return ExitCode::from(2);
+        }
+    };
+    workload::run(options)
+}

@@ -1,0 +1,141 @@
+//! The workload: scenarios that make real `recvmmsg` calls on sockets of their
+//! own and write down what they did ([`truth`] says in which words).
+//!
+//! ```text
+//! options ─► scenario ─► call (batch in an arena, entry) ─► truth ─► recorder
+//! ```
+//! Every scenario is bounded in calls and in time, and nothing leaves loopback.
+
+pub mod arena;
+pub mod batch;
+pub mod blocking;
+pub mod call;
+pub mod compat;
+pub mod entry;
+pub mod errors;
+pub mod family;
+pub mod flood;
+pub mod options;
+pub mod process;
+pub mod received;
+pub mod signals;
+pub mod sockets;
+pub mod truth;
+pub mod watch;
+
+use std::io::BufRead;
+use std::process::ExitCode;
+
+use call::Made;
+use options::Options;
+use serde_json::Value;
+use truth::Recorder;
+
+/// What a scenario works with.
+pub struct Context {
+    /// What was asked for.
+    pub options: Options,
+    /// Where the truth goes.
+    pub recorder: Recorder,
+}
+
+impl Context {
+    /// Writes down a call and returns what was written.
+    pub fn tell(&self, made: &Made) -> Value {
+        let truth = made.truth(self.options.messages);
+        self.recorder.record(&truth);
+        truth
+    }
+}
+
+/// A scenario's name, what it does, and how.
+type Scenario = (&'static str, &'static str, fn(&Context));
+
+/// Every scenario.
+const SCENARIOS: &[Scenario] = &[
+    ("udp4", "datagrams over IPv4, --count calls of --vlen each", received::udp4),
+    ("udp6", "datagrams over IPv6", received::udp6),
+    ("unix", "AF_UNIX senders with paths, abstract names and no name", received::unix),
+    ("netlink", "a dump of links, and multicast between two sockets of ours", received::netlink),
+    ("vlen", "a full batch of --vlen and a half-full one", received::vlen),
+    ("null-name", "messages without a name buffer", received::null_name),
+    ("short-name", "name buffers shorter than the names", received::short_name),
+    ("cut", "datagrams longer than their buffers", received::cut),
+    ("control", "control messages in buffers of several sizes", received::control),
+    ("partial", "a batch whose second message can't be received", received::partial),
+    ("eagain", "--count calls on an empty socket", errors::eagain),
+    ("ebadf", "descriptors that are none", errors::ebadf),
+    ("enotsock", "a descriptor that is no socket", errors::enotsock),
+    ("efault", "unreadable headers, iovecs, buffers and timeouts", errors::efault),
+    ("einval", "timeouts that are none", errors::einval),
+    ("vlen0", "no messages asked for", errors::vlen0),
+    ("unknown-flags", "flag bits without a name", errors::unknown_flags),
+    ("high-bits", "bits set where the kernel does not look", errors::high_bits),
+    ("cold", "headers and timeout in pages that are not present", errors::cold),
+    ("blocking", "a blocking call with a timeout, served by another thread", blocking::served),
+    ("no-timeout", "a blocking call without a timeout", blocking::no_timeout),
+    ("expired", "a timeout that passes before the first datagram", blocking::expired),
+    ("waitforone", "MSG_WAITFORONE", blocking::waitforone),
+    ("blocked", "prints `ready`, then is served after a line on stdin", blocking::announced),
+    ("eintr", "interrupted by a handler", signals::eintr),
+    ("eintr-retry", "the same call again at once after EINTR", signals::retry),
+    ("eintr-rcvtimeo", "interrupted with SO_RCVTIMEO set", signals::rcvtimeo),
+    ("restarted", "interrupted and restarted by the kernel", signals::restarted),
+    ("nested", "a call within the handler that interrupts a restarted call", signals::nested),
+    ("stopped", "stopped and continued while it blocks", signals::stopped),
+    ("threads", "--count calls from each of --threads named threads", family::threads),
+    ("children", "fork, vfork and exec, two generations", family::children),
+    ("exit-blocked", "the process ends while a thread blocks", family::exit_blocked),
+    ("flood", "--count calls from each of --threads, totals only", flood::flood),
+    ("time32", "int $0x80, 337", compat::time32),
+    ("time64", "int $0x80, 417", compat::time64),
+    ("socketcall", "int $0x80, 102 call 19", compat::socketcall),
+    ("socketcall-fault", "int $0x80, 102 call 19 without its arguments", compat::socketcall_fault),
+    ("x32", "a number with bit 30 set", compat::x32),
+    ("confusion", "calls whose numbers are recvmmsg's under another ABI", compat::confusion),
+    ("probe-int80", "exits with 0 where int $0x80 works", compat::probe),
+];
+
+/// The scenarios, for a person.
+pub fn usage() -> String {
+    let mut text = "usage: workload SCENARIO [--truth FILE] [--messages N] [--count N] \
+                    [--threads N] [--vlen N] [--wait-go] [--uid N] [--cpu N] [--comm NAME] \
+                    [--status N]\n"
+        .to_owned();
+    for (name, about, _) in SCENARIOS {
+        text += &format!("  {name:16} {about}\n");
+    }
+    text
+}
+
+/// Runs one scenario.
+pub fn run(options: Options) -> ExitCode {
+    let Some((_, _, scenario)) = SCENARIOS.iter().find(|(name, ..)| *name == options.scenario)
+    else {
+        eprintln!("workload: no scenario {}\n{}", options.scenario, usage());
+        return ExitCode::from(2);
+    };
+    let recorder = Recorder::new(options.truth.as_deref());
+    if let Some(cpu) = options.cpu {
+        process::stay_on(cpu);
+    }
+    if let Some(uid) = options.uid {
+        process::become_user(uid);
+    }
+    if let Some(comm) = &options.comm {
+        process::set_comm(comm);
+    }
+    if options.wait_go {
+        wait_line();
+    }
+    let status = options.status;
+    scenario(&Context { options, recorder });
+    ExitCode::from(status)
+}
+
+/// Waits for a line on stdin; its end means that nobody is there to go on for.
+fn wait_line() {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line).expect("a line on stdin");
+    assert_ne!(read, 0, "stdin ended before the line that was waited for");
+}
