@@ -109,6 +109,8 @@ pub struct Offsets {
     pub task_nsproxy: u32,
     /// `task_struct.thread_pid`
     pub task_thread_pid: u32,
+    /// `task_struct.self_exec_id`
+    pub task_self_exec_id: u32,
     /// `task_struct.signal`
     pub task_signal: u32,
     /// `signal_struct.live.counter`
@@ -135,6 +137,8 @@ pub struct Offsets {
     pub sigaction_handler: u32,
     /// `k_sigaction.sa.sa_flags`
     pub sigaction_flags: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// The read-only global `CONFIG` of the kernel programs.

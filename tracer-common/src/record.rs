@@ -209,8 +209,9 @@ pub struct Task {
     pub mnt_ns: u32,
     /// Inode number of the network namespace.
     pub net_ns: u32,
-    /// 0.
-    pub reserved2: u32,
+    /// How many programs the thread has executed (`self_exec_id`): with pid and
+    /// start it tells one program image from another.
+    pub exec_id: u32,
     /// The thread's name, NUL-padded; bytes of the caller's choice.
     pub comm: [u8; COMM_LEN],
 }
@@ -227,6 +228,8 @@ pub mod unknown {
     pub const MNT_NS: u32 = 1 << 3;
     /// [`super::Task::net_ns`]
     pub const NET_NS: u32 = 1 << 4;
+    /// [`super::Task::exec_id`]
+    pub const EXEC_ID: u32 = 1 << 5;
 }
 
 /// A timeout as it lies in user memory: two 64-bit fields, or two 32-bit fields
@@ -282,4 +285,73 @@ pub const fn max_len(messages: u32) -> usize {
     size_of::<Call>()
         + 3 * size_of::<SectionHeader>()
         + messages as usize * (2 * 64 + size_of::<NameHeader>() + MAX_NAME)
+}
+
+/// A native `struct mmsghdr` (include/linux/socket.h).
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Mmsghdr {
+    /// Address of the buffer for the source address; 0 for none.
+    pub name: u64,
+    /// Size of that buffer; the address's length at exit.
+    pub namelen: u32,
+    /// Padding.
+    pub pad0: u32,
+    /// Address of the iovec array.
+    pub iov: u64,
+    /// Its number of elements.
+    pub iovlen: u64,
+    /// Address of the buffer for control messages; 0 for none.
+    pub control: u64,
+    /// Size of that buffer; the bytes written at exit.
+    pub controllen: u64,
+    /// `MSG_*` flags of the message, at exit.
+    pub flags: u32,
+    /// Padding.
+    pub pad1: u32,
+    /// Bytes received (`msg_len`), at exit.
+    pub len: u32,
+    /// Padding.
+    pub pad2: u32,
+}
+
+/// A `struct compat_mmsghdr` (include/net/compat.h): the same with 32-bit fields.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct CompatMmsghdr {
+    /// See [`Mmsghdr`].
+    pub name: u32,
+    /// See [`Mmsghdr`].
+    pub namelen: u32,
+    /// See [`Mmsghdr`].
+    pub iov: u32,
+    /// See [`Mmsghdr`].
+    pub iovlen: u32,
+    /// See [`Mmsghdr`].
+    pub control: u32,
+    /// See [`Mmsghdr`].
+    pub controllen: u32,
+    /// See [`Mmsghdr`].
+    pub flags: u32,
+    /// See [`Mmsghdr`].
+    pub len: u32,
+}
+
+const _: () = assert!(size_of::<Mmsghdr>() == crate::abi::Abi::X86_64.mmsghdr_size());
+const _: () = assert!(size_of::<CompatMmsghdr>() == crate::abi::Abi::I386.mmsghdr_size());
+
+impl From<CompatMmsghdr> for Mmsghdr {
+    fn from(compat: CompatMmsghdr) -> Self {
+        Self {
+            name: compat.name.into(),
+            namelen: compat.namelen,
+            iov: compat.iov.into(),
+            iovlen: compat.iovlen.into(),
+            control: compat.control.into(),
+            controllen: compat.controllen.into(),
+            flags: compat.flags,
+            len: compat.len,
+            ..Self::default()
+        }
+    }
 }

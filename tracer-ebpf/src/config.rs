@@ -26,6 +26,7 @@ static CONFIG: Global<Config> = Global::new(Config {
         task_start_boottime: 0,
         task_nsproxy: 0,
         task_thread_pid: 0,
+        task_self_exec_id: 0,
         task_signal: 0,
         signal_live: 0,
         nsproxy_mnt_ns: 0,
@@ -39,6 +40,7 @@ static CONFIG: Global<Config> = Global::new(Config {
         pid_ns_inum: 0,
         sigaction_handler: 0,
         sigaction_flags: 0,
+        reserved: 0,
     },
 });
 

@@ -153,6 +153,9 @@ pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) {
         (*task).uid = uid_gid as u32;
         (*task).gid = (uid_gid >> 32) as u32;
         (*task).cgroup_id = generated::bpf_get_current_cgroup_id();
+        if known(unknown::EXEC_ID) {
+            (*task).exec_id = current.0.u32(config!(offsets.task_self_exec_id));
+        }
         if known(unknown::MNT_NS) {
             let nsproxy = current.0.pointer(config!(offsets.task_nsproxy));
             let mnt = nsproxy.pointer(config!(offsets.nsproxy_mnt_ns));

@@ -1,1 +1,4 @@
+pub mod decode;
+pub mod event;
+pub mod record;
 pub mod source;

@@ -1,4 +1,4 @@
-use tracer::source::*;
+use tracer::{source::*, decode, record};
 fn main() {
     env_logger::init();
     let t = std::time::Instant::now();
@@ -6,7 +6,8 @@ fn main() {
     let mut live = Live::load(&opts).unwrap_or_else(|e| { eprintln!("{e}"); std::process::exit(3)});
     live.attach().unwrap();
     eprintln!("attached in {:?} typed {}", t.elapsed(), live.typed());
+    let clock = decode::Clock::now();
     for _ in 0..50 { std::thread::sleep(std::time::Duration::from_millis(100));
-    live.drain(|r| println!("{} {:02x?}", r.len(), &r[..96])); }
+    live.drain(|r| match record::parse(r) { Ok(r) => println!("{}", serde_json::to_string(&decode::decode(&r, &clock)).unwrap()), Err(e) => println!("{e}") }); }
     println!("{:?}", live.stats().unwrap());
 }

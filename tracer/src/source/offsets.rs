@@ -196,11 +196,15 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
             (&mut offsets.net_ns_inum, find("net.ns.inum")),
         ],
     );
+    set(
+        unknown::EXEC_ID,
+        &mut [(&mut offsets.task_self_exec_id, find("task_struct.self_exec_id"))],
+    );
+    layout.task_unknown = unknown_fields;
     offsets.task_signal = find("task_struct.signal").unwrap_or(0);
     offsets.signal_live = find("signal_struct.live").unwrap_or(0);
     // `struct sigaction` opens with the handler and the flags on both machines
     // (include/linux/signal_types.h).
     offsets.sigaction_handler = find("k_sigaction.sa.sa_handler").unwrap_or(0);
     offsets.sigaction_flags = find("k_sigaction.sa.sa_flags").unwrap_or(8);
-    layout.task_unknown = unknown_fields;
 }

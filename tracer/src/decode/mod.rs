@@ -1,0 +1,128 @@
+//! A checked record becomes an [`Event`].
+//!
+//! Pure: it needs neither the kernel that the record came from nor privileges.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap
+)]
+
+mod args;
+mod clock;
+mod mmsg;
+mod sockaddr;
+
+use std::collections::BTreeMap;
+
+use tracer_common::{
+    flags::errno_name,
+    record::{flags, unknown},
+};
+
+pub use clock::Clock;
+
+use crate::{
+    event::{
+        Cgroup, Errno, Event, Namespaces, Process, Reason, SCHEMA, Syscall, Text,
+    },
+    record::Record,
+};
+
+/// What could not be had, so far.
+type Missing = BTreeMap<String, Reason>;
+
+/// Decodes a record. `seq` is left 0, and the executable's path missing: the
+/// pipeline knows them.
+pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
+    let header = &record.call.header;
+    let mut missing = Missing::new();
+    let returned = !record.has(flags::NO_RETURN);
+    if !returned {
+        for field in ["ret", "latency_ns"] {
+            missing.insert(field.to_owned(), Reason::ThreadExited);
+        }
+    }
+    let began = !record.has(flags::NO_ENTRY);
+    if !began {
+        for field in ["time", "latency_ns"] {
+            missing.insert(field.to_owned(), unseen(record));
+        }
+    }
+    let exit = clock.wall(header.exit_ns);
+    let args = args::decode(record, &mut missing);
+    let (messages, truncated) = mmsg::decode(record, &mut missing);
+    Event {
+        schema: SCHEMA,
+        time: if began { clock.wall(header.entry_ns) } else { None },
+        time_exit: if began { None } else { exit },
+        seq: 0,
+        event: record.event.name,
+        cpu: header.cpu,
+        syscall: Syscall {
+            name: record.event.syscall(record.abi, header.nr).map_or("unknown", |call| call.name),
+            nr: header.nr,
+            abi: record.abi.name(),
+        },
+        process: process(record, clock, &mut missing),
+        args,
+        ret: returned.then_some(header.ret),
+        error: if returned { error(header.ret) } else { None },
+        latency_ns: (began && returned)
+            .then(|| header.exit_ns.saturating_sub(header.entry_ns)),
+        messages,
+        truncated,
+        missing,
+    }
+}
+
+/// Why the entry of a call was not seen.
+fn unseen(record: &Record<'_>) -> Reason {
+    if record.has(flags::NO_ROOM) { Reason::NotCaptured } else { Reason::StartedBeforeAttach }
+}
+
+fn error(ret: i64) -> Option<Errno> {
+    let errno = if ret < 0 { ret.unsigned_abs() } else { return None };
+    let name = u32::try_from(errno).ok().and_then(errno_name);
+    Some(Errno { name: name.map_or_else(|| errno.to_string().into(), Into::into), errno })
+}
+
+fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process {
+    let task = record.task();
+    let mut known = |bit: u32, path: &str| {
+        let known = task.unknown & bit == 0;
+        if !known {
+            missing.insert(path.to_owned(), Reason::UnsupportedKernel);
+        }
+        known
+    };
+    let ppid = known(unknown::PPID, "process.ppid").then_some(task.ppid);
+    let start_time = known(unknown::START, "process.start_time")
+        .then(|| clock.start(task.start_boottime_ns))
+        .flatten();
+    let ns = Namespaces {
+        pid: known(unknown::PID_NS, "process.ns.pid").then_some(task.pid_ns),
+        mnt: known(unknown::MNT_NS, "process.ns.mnt").then_some(task.mnt_ns),
+        net: known(unknown::NET_NS, "process.ns.net").then_some(task.net_ns),
+    };
+    Process {
+        pid: task.pid,
+        tid: task.tid,
+        ppid,
+        comm: Text::new(until_nul(&task.comm)),
+        exe: Text::missing(),
+        uid: task.uid,
+        gid: task.gid,
+        start_time,
+        cgroup: Cgroup { id: task.cgroup_id },
+        ns,
+    }
+}
+
+/// The bytes before the first NUL.
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}

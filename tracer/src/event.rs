@@ -1,0 +1,413 @@
+//! The event: what one traced call becomes. The shapes here are those of the JSON
+//! that `docs/EVENT.md` describes; encoders map them, filters read them.
+//!
+//! Nothing is silently absent. A field that does not apply is left out; a field
+//! that applies and could not be had is null, and [`Event::missing`] names it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// The schema of [`Event`].
+pub const SCHEMA: &str = "tracer.event/1";
+
+/// Why something is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The memory could not be read.
+    Fault,
+    /// It was not captured.
+    NotCaptured,
+    /// The bytes end too early to mean anything.
+    Truncated,
+    /// This kernel offers no way to read it.
+    UnsupportedKernel,
+    /// The call began before the tracer was attached.
+    StartedBeforeAttach,
+    /// The thread ended before the call returned.
+    ThreadExited,
+}
+
+/// One traced call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// When the call began.
+    #[serde(serialize_with = "optional_time")]
+    pub time: Option<Timestamp>,
+    /// When it ended; only where `time` is null.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_time")]
+    pub time_exit: Option<Timestamp>,
+    /// Position in the stream.
+    pub seq: u64,
+    /// The event's name.
+    pub event: &'static str,
+    /// The CPU that the call ended on.
+    pub cpu: u32,
+    /// The call.
+    pub syscall: Syscall,
+    /// The caller.
+    pub process: Process,
+    /// The arguments, in the order of the declaration.
+    #[serde(serialize_with = "map")]
+    pub args: Vec<(&'static str, Arg)>,
+    /// The return value.
+    pub ret: Option<i64>,
+    /// The error, if the call failed.
+    pub error: Option<Errno>,
+    /// Exit minus entry.
+    pub latency_ns: Option<u64>,
+    /// The messages received; left out of a call without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Known<Vec<Message>>>,
+    /// What did not fit, by kind.
+    pub truncated: Option<Truncated>,
+    /// What could not be had, by path, with the reason.
+    pub missing: BTreeMap<String, Reason>,
+}
+
+/// A value that applies: known, or null because it could not be had.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Known<T>(
+    /// The value.
+    pub Option<T>,
+);
+
+/// Which syscall it was.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Syscall {
+    /// The kernel's name for the number under that ABI.
+    pub name: &'static str,
+    /// The number, the x32 bit included.
+    pub nr: u32,
+    /// The ABI.
+    pub abi: &'static str,
+}
+
+/// The calling process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Process {
+    /// Thread group id, in the initial pid namespace.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// The parent's thread group id.
+    pub ppid: Option<u32>,
+    /// The thread's name.
+    #[serde(flatten)]
+    pub comm: Text<Comm>,
+    /// The executable's path.
+    #[serde(flatten)]
+    pub exe: Text<Exe>,
+    /// Real user id.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// When the process started.
+    #[serde(serialize_with = "optional_start")]
+    pub start_time: Option<Timestamp>,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+    /// Its namespaces.
+    pub ns: Namespaces,
+}
+
+/// A cgroup of the v2 hierarchy.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Cgroup {
+    /// Its id: the inode number of its directory.
+    pub id: u64,
+}
+
+/// Inode numbers of namespaces.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Namespaces {
+    /// pid namespace.
+    pub pid: Option<u32>,
+    /// Mount namespace.
+    pub mnt: Option<u32>,
+    /// Network namespace.
+    pub net: Option<u32>,
+}
+
+/// One argument.
+#[derive(Clone, Debug, Serialize)]
+pub struct Arg {
+    /// The value.
+    pub value: Value,
+    /// Names of the flags that are set, unknown bits in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<FlagNames>,
+    /// The timeout at entry; left out where the pointer is NULL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Known<Timespec>>,
+    /// The timeout at exit; left out where the kernel did not write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<Known<Timespec>>,
+    /// Where the value came from.
+    pub tags: Vec<&'static str>,
+}
+
+/// The value of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A C `int`.
+    Signed(i32),
+    /// A C `unsigned int`.
+    Unsigned(u32),
+    /// An address.
+    Pointer(u64),
+    /// An optional argument that is NULL, or a value that could not be had.
+    Null,
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Signed(value) => serializer.serialize_i32(*value),
+            Self::Unsigned(value) => serializer.serialize_u32(*value),
+            Self::Pointer(value) => serializer.collect_str(&format_args!("{value:#x}")),
+            Self::Null => serializer.serialize_none(),
+        }
+    }
+}
+
+/// A timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Timespec {
+    /// Seconds.
+    pub sec: i64,
+    /// Nanoseconds; out of range where the caller said so.
+    pub nsec: i64,
+}
+
+/// The names of flags.
+#[derive(Clone, Debug, Default)]
+pub struct FlagNames {
+    /// Names of known bits.
+    pub names: Vec<&'static str>,
+    /// The other bits.
+    pub rest: u32,
+}
+
+impl Serialize for FlagNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rest = (self.rest != 0).then(|| format!("{:#x}", self.rest));
+        serializer.collect_seq(self.names.iter().copied().chain(rest.as_deref()))
+    }
+}
+
+/// An error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Errno {
+    /// Its name, or its number if it has none.
+    pub name: std::borrow::Cow<'static, str>,
+    /// Its number, positive.
+    pub errno: u64,
+}
+
+/// One message received.
+#[derive(Clone, Debug, Serialize)]
+pub struct Message {
+    /// Bytes received.
+    pub len: u32,
+    /// Source address.
+    pub name: Option<Name>,
+    /// Length of the source address.
+    pub namelen: InOut<u32>,
+    /// Flags of the message.
+    pub flags: MessageFlags,
+    /// Control messages.
+    pub control: Control,
+}
+
+/// A length before and after the call.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct InOut<T> {
+    /// The room that the caller offered.
+    #[serde(rename = "in")]
+    pub before: Option<T>,
+    /// What the kernel reported.
+    #[serde(rename = "out")]
+    pub after: T,
+}
+
+/// Flags with their names.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageFlags {
+    /// The bits.
+    pub value: u32,
+    /// Their names.
+    pub names: FlagNames,
+}
+
+/// The control messages of a message.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Control {
+    /// Bytes of room that the caller offered.
+    pub len_in: Option<u64>,
+    /// Bytes that the kernel wrote.
+    pub len_out: u64,
+}
+
+/// A source address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "family")]
+pub enum Name {
+    /// IPv4.
+    #[serde(rename = "AF_INET")]
+    Inet {
+        /// Address.
+        ip: std::net::Ipv4Addr,
+        /// Port.
+        port: u16,
+    },
+    /// IPv6.
+    #[serde(rename = "AF_INET6")]
+    Inet6 {
+        /// Address.
+        ip: std::net::Ipv6Addr,
+        /// Port.
+        port: u16,
+        /// Flow information.
+        flowinfo: u32,
+        /// Interface of a link-local address.
+        scope_id: u32,
+    },
+    /// A local socket; neither path nor abstract name where it has no name.
+    #[serde(rename = "AF_UNIX")]
+    Unix {
+        /// Its path.
+        #[serde(flatten)]
+        path: Option<Text<UnixPath>>,
+        /// Its abstract name, without the leading NUL.
+        #[serde(flatten)]
+        abstract_name: Option<Text<Abstract>>,
+    },
+    /// A netlink port.
+    #[serde(rename = "AF_NETLINK")]
+    Netlink {
+        /// Port id; 0 is the kernel.
+        pid: u32,
+        /// Multicast groups.
+        groups: u32,
+    },
+    /// Another family, or too few bytes for its address.
+    #[serde(untagged)]
+    Raw {
+        /// The family's name or number; null where there are fewer than two bytes.
+        family: Option<String>,
+        /// The whole sockaddr in hex.
+        raw: String,
+    },
+}
+
+/// What did not fit, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Truncated {
+    /// Messages.
+    pub messages: u64,
+}
+
+/// Names the JSON keys of a text.
+pub trait Key {
+    /// The text's key.
+    const TEXT: &'static str;
+    /// The key of its bytes in hex, where they are not UTF-8.
+    const HEX: &'static str;
+}
+
+macro_rules! keys {
+    ($($name:ident $text:literal $hex:literal)*) => {$(
+        #[doc = concat!("The keys `", $text, "` and `", $hex, "`.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+        impl Key for $name {
+            const TEXT: &'static str = $text;
+            const HEX: &'static str = $hex;
+        }
+    )*};
+}
+keys! {
+    Comm "comm" "comm_hex"
+    Exe "exe" "exe_hex"
+    UnixPath "path" "path_hex"
+    Abstract "abstract" "abstract_hex"
+}
+
+/// Bytes that are usually text and come from strangers. Where they are not UTF-8,
+/// the text has replacement characters, and a second key holds the bytes in hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<K> {
+    /// The bytes; none where they could not be had.
+    pub bytes: Option<Vec<u8>>,
+    key: std::marker::PhantomData<K>,
+}
+
+impl<K> Text<K> {
+    /// Text of these bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: Some(bytes.into()), key: std::marker::PhantomData }
+    }
+
+    /// A text that could not be had.
+    pub fn missing() -> Self {
+        Self { bytes: None, key: std::marker::PhantomData }
+    }
+
+    /// The text, with replacement characters for what is not UTF-8.
+    pub fn lossy(&self) -> Option<std::borrow::Cow<'_, str>> {
+        self.bytes.as_deref().map(String::from_utf8_lossy)
+    }
+}
+
+impl<K: Key> Serialize for Text<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match self.bytes.as_deref().map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+            None => map.serialize_entry(K::TEXT, &None::<()>)?,
+            Some((_, Ok(text))) => map.serialize_entry(K::TEXT, text)?,
+            Some((bytes, Err(_))) => {
+                map.serialize_entry(K::TEXT, &String::from_utf8_lossy(bytes))?;
+                map.serialize_entry(K::HEX, &hex(bytes))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// RFC 3339 in UTC with nine digits of the second.
+pub fn rfc3339(time: Timestamp) -> String {
+    with_precision(time, 9)
+}
+
+fn with_precision(time: Timestamp, digits: u8) -> String {
+    let printer = jiff::fmt::temporal::DateTimePrinter::new().precision(Some(digits));
+    printer.timestamp_to_string(&time)
+}
+
+fn optional_time<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(rfc3339).serialize(to)
+}
+
+/// A start time has the resolution that /proc shows: hundredths of a second.
+fn optional_start<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| with_precision(time, 2)).serialize(to)
+}
+
+fn map<S: Serializer>(entries: &[(&'static str, Arg)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(entries.iter().map(|(name, arg)| (name, arg)))
+}
