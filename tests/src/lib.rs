@@ -1,7 +1,18 @@
 //! Tests of tracer on the machine's own kernel.
 //!
+//! ```text
+//! workload ─► real calls ─► kernel ─► tracer ─► lines of JSON ─► stream ┐
+//!    └──────► truth ────────────────────────────────────────────► compare
+//! ```
 //! [`workload`] makes calls and writes down what it did, as it alone can know;
-//! the harness modules run the tracer beside it, read what the tracer said, and
-//! compare the two field by field. The tests themselves lie in `tests/tests/`.
+//! [`tracer`] runs the tracer around or beside it; [`stream`] reads what the tracer
+//! said and checks what must hold of every stream; [`compare`] holds the two against
+//! each other, field by field. The tests themselves lie in `tests/tests/`.
 
+pub mod child;
+pub mod compare;
+pub mod skip;
+pub mod stream;
+pub mod tools;
+pub mod tracer;
 pub mod workload;

@@ -1,0 +1,204 @@
+//! What the tracer wrote: lines of JSON, events and health records, and what must
+//! hold of every such stream.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::compare::{assert_matches, timestamp_ns};
+
+/// A whole stream, from the start record to the end record.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    /// Every line.
+    pub lines: Vec<Value>,
+    /// The events among them.
+    pub events: Vec<Value>,
+    /// The health records among them.
+    pub health: Vec<Value>,
+}
+
+/// The fields that an event has.
+const ALWAYS: [&str; 13] = [
+    "schema",
+    "time",
+    "seq",
+    "event",
+    "cpu",
+    "syscall",
+    "process",
+    "args",
+    "ret",
+    "error",
+    "latency_ns",
+    "truncated",
+    "missing",
+];
+/// The fields that an event may have.
+const SOMETIMES: [&str; 4] = ["time_exit", "socket", "messages", "findings"];
+
+impl Stream {
+    /// Reads lines of JSON, all of which must be events or health records.
+    pub fn parse(text: &str) -> Self {
+        assert!(text.is_empty() || text.ends_with('\n'), "the last line is cut: {text}");
+        let mut stream = Self::default();
+        for line in text.lines() {
+            let value: Value = serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("no line of JSON ({error}): {line}"));
+            match value["schema"].as_str() {
+                Some("tracer.event/1") => {
+                    check_shape(&value);
+                    stream.events.push(value.clone());
+                }
+                Some("tracer.health/1") => stream.health.push(value.clone()),
+                _ => panic!("neither event nor health record: {line}"),
+            }
+            stream.lines.push(value);
+        }
+        stream
+    }
+
+    /// The last health record.
+    pub fn end(&self) -> &Value {
+        let end = self.health.last().expect("a health record");
+        assert_eq!(end["kind"], "end", "the last health record: {end}");
+        end
+    }
+
+    /// A count of the end record.
+    pub fn total(&self, field: &str) -> u64 {
+        count(self.end(), field)
+    }
+
+    /// Events lost, of the end record.
+    pub fn lost(&self) -> u64 {
+        count(&self.end()["lost"], "total")
+    }
+
+    /// Checks the numbering, the first and the last record, and that the totals add
+    /// up and agree with what is in the stream.
+    pub fn check(&self) {
+        let first = self.lines.first().expect("a stream is never empty");
+        assert_eq!(first["schema"], "tracer.health/1", "the first line: {first}");
+        assert_eq!(first["kind"], "start", "the first line: {first}");
+        let last = self.lines.last().expect("a stream is never empty");
+        assert_eq!(last, self.end(), "the last line");
+        for pair in self.lines.windows(2) {
+            let (one, next) = (count(&pair[0], "seq"), count(&pair[1], "seq"));
+            assert_eq!(next, one + 1, "seq from {} to {}", pair[0], pair[1]);
+        }
+        for (i, record) in self.health.iter().enumerate() {
+            check_health(record);
+            let kind = match i {
+                0 => "start",
+                _ if i + 1 == self.health.len() => "end",
+                _ => "loss",
+            };
+            assert_eq!(record["kind"], kind, "health record {i} of {}", self.health.len());
+        }
+        let emitted = self.events.len() as u64;
+        assert_eq!(self.total("emitted"), emitted, "events in the stream, and {}", self.end());
+        let losses: u64 = self
+            .health
+            .iter()
+            .filter(|record| record["kind"] == "loss")
+            .map(|record| count(&record["lost"], "total"))
+            .sum();
+        assert!(losses <= self.lost(), "{losses} lost by loss records, then {}", self.end());
+    }
+
+    /// Compares every call of the truth with exactly one event, thread by thread in
+    /// the order of their returns, and accepts no other event.
+    pub fn assert_exactly(&self, truth: &[Value]) {
+        let by_thread = |values: &[Value]| {
+            let mut threads = BTreeMap::<u64, Vec<Value>>::new();
+            for value in values {
+                let tid = count(&value["process"], "tid");
+                threads.entry(tid).or_default().push(value.clone());
+            }
+            threads
+        };
+        let (truths, events) = (by_thread(truth), by_thread(&self.events));
+        let counts = |threads: &BTreeMap<u64, Vec<Value>>| -> BTreeMap<u64, usize> {
+            threads.iter().map(|(tid, values)| (*tid, values.len())).collect()
+        };
+        assert_eq!(
+            counts(&truths),
+            counts(&events),
+            "calls made (left) and events (right) by thread; {}; events:\n{}",
+            self.health.last().map(Value::to_string).unwrap_or_default(),
+            self.events.iter().map(|event| format!("  {event}\n")).collect::<String>()
+        );
+        for (tid, truths) in truths {
+            for (truth, event) in truths.iter().zip(&events[&tid]) {
+                assert_matches(truth, event);
+            }
+        }
+    }
+}
+
+/// An unsigned field.
+pub fn count(value: &Value, field: &str) -> u64 {
+    value[field].as_u64().unwrap_or_else(|| panic!("no count {field} in {value}"))
+}
+
+/// What holds of every event, whatever happened.
+fn check_shape(event: &Value) {
+    let fields = event.as_object().expect("an object");
+    for field in ALWAYS {
+        assert!(fields.contains_key(field), "no {field} in {event}");
+    }
+    for field in fields.keys() {
+        let known = ALWAYS.contains(&field.as_str()) || SOMETIMES.contains(&field.as_str());
+        assert!(known, "{field} is not in the schema: {event}");
+    }
+    let time = event["time"].as_str();
+    assert!(event["time"].is_null() || time.and_then(timestamp_ns).is_some(), "time of {event}");
+    let missing = event["missing"].as_object().unwrap_or_else(|| panic!("missing of {event}"));
+    for (path, reason) in missing {
+        assert!(reason.is_string(), "{path} is missing for no reason: {event}");
+    }
+    let hidden = ["time", "latency_ns", "ret", "cpu"].iter().any(|field| event[field].is_null());
+    let process = event["process"].as_object().unwrap_or_else(|| panic!("process of {event}"));
+    for field in ["pid", "tid", "ppid", "comm", "exe", "uid", "gid", "start_time", "cgroup", "ns"] {
+        let value = process.get(field).unwrap_or_else(|| panic!("no process.{field} in {event}"));
+        let named = missing.keys().any(|path| path.contains(field) || path == "process");
+        assert!(!value.is_null() || named, "process.{field} is null in silence: {event}");
+    }
+    assert!(!hidden || !missing.is_empty(), "something is null in silence: {event}");
+    let failed = event["ret"].as_i64().is_some_and(|ret| ret < 0);
+    assert_eq!(failed, event["error"].is_object(), "error and ret of {event}");
+}
+
+/// What holds of every health record.
+fn check_health(record: &Value) {
+    for field in ["hook", "kernel", "time"] {
+        assert!(record[field].is_string(), "{field} of {record}");
+    }
+    assert!(timestamp_ns(record["time"].as_str().expect("a time")).is_some(), "{record}");
+    assert!(record["events"].is_array(), "events of {record}");
+    count(record, "unfinished");
+    check_lost(&record["lost"]);
+    let (seen, emitted) = (count(record, "seen"), count(record, "emitted"));
+    let (filtered, lost) = (count(record, "filtered"), count(&record["lost"], "total"));
+    assert_eq!(seen, emitted + filtered + lost, "seen = emitted + filtered + lost: {record}");
+    let cpus = record["by_cpu"].as_array().unwrap_or_else(|| panic!("by_cpu of {record}"));
+    let mut by_cpu = 0;
+    for cpu in cpus {
+        count(cpu, "cpu");
+        check_lost(&cpu["lost"]);
+        by_cpu += count(&cpu["lost"], "total");
+    }
+    assert!(by_cpu <= lost, "more lost on the CPUs than in total: {record}");
+}
+
+/// The total is the sum of the causes beside it.
+fn check_lost(lost: &Value) {
+    let causes = lost.as_object().unwrap_or_else(|| panic!("lost: {lost}"));
+    let sum: u64 = causes
+        .iter()
+        .filter(|(cause, _)| *cause != "total")
+        .map(|(_, n)| n.as_u64().unwrap_or(0))
+        .sum();
+    assert_eq!(count(lost, "total"), sum, "the sum of the causes: {lost}");
+}

@@ -1,0 +1,179 @@
+//! Running the tracer: around a workload that it starts, or beside one that is
+//! running already.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::child::{Finished, Running};
+use crate::stream::Stream;
+
+/// The tracer's binary: `TRACER_BIN`, or what was built last as release or else as
+/// debug in the target folder of these tests or of the workspace.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("TRACER_BIN") {
+            let path = PathBuf::from(path);
+            assert!(path.is_file(), "TRACER_BIN: {} is no file", path.display());
+            return path;
+        }
+        let own = std::env::current_exe().expect("the test's own path");
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+        let targets = own.ancestors().skip(3).take(1).map(Path::to_owned);
+        let targets: Vec<_> = targets.chain([workspace.join("target")]).collect();
+        let candidates = targets
+            .iter()
+            .flat_map(|target| ["release", "debug"].map(|p| target.join(p).join("tracer")));
+        candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
+            panic!("no tracer in {targets:?}: `cargo build --release -p tracer`, or set TRACER_BIN")
+        })
+    })
+}
+
+/// A command that runs the tracer.
+pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(args);
+    command
+}
+
+/// Runs the tracer to its end.
+pub fn run<S: AsRef<OsStr>>(args: &[S]) -> Finished {
+    Running::start(command(args)).finish()
+}
+
+/// What a run of the tracer around a workload left behind.
+#[derive(Debug)]
+pub struct Traced {
+    /// What the workload says that it did.
+    pub truth: Vec<Value>,
+    /// What the tracer says that it did.
+    pub stream: Stream,
+    /// The tracer's end.
+    pub finished: Finished,
+}
+
+impl Traced {
+    /// Checks the end, the stream, and every call against its event.
+    pub fn assert_exact(&self) {
+        self.assert_fine();
+        self.stream.assert_exactly(&self.truth);
+        assert_eq!(self.stream.lost(), 0, "nothing is lost: {}", self.stream.end());
+    }
+
+    /// Checks the end and the stream.
+    pub fn assert_fine(&self) {
+        self.finished.expect_code(0);
+        assert!(!self.truth.is_empty(), "the workload told something");
+        self.stream.check();
+    }
+}
+
+/// Lets the tracer start a workload: `tracer ARGS -o json -w file:… -- workload …`.
+pub fn around(workload: &str, args: &[&str], scenario: &[&str]) -> Traced {
+    let folder = TempDir::new().expect("a temporary folder");
+    let truth = folder.path().join("truth");
+    let truth_option = ["--truth", truth.to_str().expect("a path in UTF-8")];
+    let command = [&[workload], scenario, &truth_option].concat();
+    let (stream, finished) = around_command(args, &command);
+    Traced { truth: read_truth(&truth), stream, finished }
+}
+
+/// Lets the tracer start any program.
+pub fn around_command(args: &[&str], program: &[&str]) -> (Stream, Finished) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let out = folder.path().join("events");
+    let write = format!("file:{}", out.display());
+    let args = [args, &["-o", "json", "-w", &write, "--"], program].concat();
+    let finished = run(&args);
+    let text = std::fs::read_to_string(&out)
+        .unwrap_or_else(|error| panic!("{}: {error}; {finished:#?}", out.display()));
+    (Stream::parse(&text), finished)
+}
+
+/// Reads what a workload wrote down; panics where it wrote nothing.
+pub fn read_truth(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("the workload told nothing: {}: {error}", path.display()));
+    text.lines().map(|line| serde_json::from_str(line).expect("truth in JSON")).collect()
+}
+
+/// A tracer that is attached and writes JSON to its stdout.
+pub struct Attached {
+    /// The tracer.
+    pub tracer: Running,
+}
+
+impl Attached {
+    /// Starts the tracer and waits until it says that it is attached.
+    pub fn start(args: &[&str]) -> Self {
+        let args = [args, &["-o", "json"]].concat();
+        let mut tracer = Running::start(command(&args));
+        tracer.stderr.wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
+        Self { tracer }
+    }
+
+    /// Waits for an event.
+    pub fn wait_event(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut found = None;
+        self.tracer.stdout.wait_for(what, |line| {
+            found = serde_json::from_str(line)
+                .ok()
+                .filter(|value: &Value| value["schema"] == "tracer.event/1" && wanted(value));
+            found.is_some()
+        });
+        found.expect("the line that was waited for")
+    }
+
+    /// Ends the tracer with SIGINT and takes all that it wrote.
+    pub fn stop(self) -> (Stream, Finished) {
+        self.tracer.signal(libc::SIGINT);
+        let finished = self.tracer.finish();
+        finished.expect_code(0);
+        let stream = Stream::parse(&finished.stdout);
+        stream.check();
+        (stream, finished)
+    }
+}
+
+/// A workload that waits for a line before its first call.
+pub struct Waiting {
+    /// The workload.
+    pub workload: Running,
+    folder: TempDir,
+}
+
+impl Waiting {
+    /// Starts it.
+    pub fn start(workload: &str, scenario: &[&str]) -> Self {
+        Self::spawn(workload, &[scenario, &["--wait-go"]].concat())
+    }
+
+    /// Starts it without making it wait; the scenario does so by itself.
+    pub fn spawn(workload: &str, scenario: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut command = Command::new(workload);
+        command.args(scenario).arg("--truth").arg(folder.path().join("truth"));
+        // Scenarios that change their user still write there.
+        Self { workload: Running::start(command), folder }
+    }
+
+    /// Its process id, as an option's value.
+    pub fn pid(&self) -> String {
+        self.workload.id().to_string()
+    }
+
+    /// Lets it go, waits for its end, and returns what it did.
+    pub fn go(mut self) -> Vec<Value> {
+        self.workload.say("go");
+        let Self { workload, folder } = self;
+        let finished = workload.finish();
+        finished.expect_code(0);
+        read_truth(&folder.path().join("truth"))
+    }
+}

@@ -1,0 +1,66 @@
+//! Calls that wait for their datagrams, and those that waited before the tracer came.
+
+use serde_json::json;
+use tests::skip::require_root_bpf;
+use tests::tracer::{Attached, Waiting, around};
+use tests::workload::truth::{Clock, interval, reasons};
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+/// Runs a scenario and compares every call with exactly one event.
+fn exact(scenario: &[&str]) {
+    if require_root_bpf("native_blocking") {
+        around(WORKLOAD, &[], scenario).assert_exact();
+    }
+}
+
+#[test]
+fn served_before_its_timeout() {
+    exact(&["blocking"]);
+}
+
+#[test]
+fn without_a_timeout() {
+    exact(&["no-timeout"]);
+}
+
+#[test]
+fn served_after_its_timeout() {
+    exact(&["expired"]);
+}
+
+#[test]
+fn waitforone() {
+    exact(&["waitforone"]);
+}
+
+/// The entry was not seen: what is only known there is null, and `missing` says why.
+#[test]
+fn started_before_the_tracer() {
+    if !require_root_bpf("native_blocking") {
+        return;
+    }
+    let mut waiting = Waiting::spawn(WORKLOAD, &["blocked"]);
+    waiting.workload.stdout.wait_for("ready", |line| line.starts_with("ready "));
+    let attached = Attached::start(&["--pid", &waiting.pid()]);
+    let served = Clock::wall();
+    let mut truth = waiting.go();
+    let done = Clock::wall();
+    let (stream, _) = attached.stop();
+
+    assert_eq!(truth.len(), 1, "one call");
+    let call = &mut truth[0];
+    call["time"] = json!(null);
+    call["time_exit"] = interval(served, done);
+    call["latency_ns"] = json!(null);
+    call["args"]["timeout"]["requested"] = json!(null);
+    call["messages"][0]["namelen"]["in"] = json!(null);
+    call["messages"][0]["control"]["len_in"] = json!(null);
+    call["missing"] = reasons(&["started_before_attach"]);
+    stream.assert_exactly(&truth);
+    let missing = &stream.events[0]["missing"];
+    for path in ["time", "latency_ns"] {
+        assert_eq!(missing[path], "started_before_attach", "{path} of {}", stream.events[0]);
+    }
+    assert_eq!(stream.lost(), 0, "nothing is lost: {}", stream.end());
+}

@@ -1,0 +1,113 @@
+//! Loss is never silent: what was made is emitted or counted, exactly.
+
+use serde_json::Value;
+use tests::skip::require_root_bpf;
+use tests::stream::count;
+use tests::tracer::{Traced, around};
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+/// A flood through the smallest ring.
+fn flood(args: &[&str]) -> Traced {
+    let args = [&["--buffer", "4K"], args].concat();
+    around(WORKLOAD, &args, &["flood", "--count", "100000", "--threads", "2"])
+}
+
+fn calls(traced: &Traced) -> u64 {
+    assert_eq!(traced.truth.len(), 1, "a line of totals: {:?}", traced.truth);
+    count(&traced.truth[0], "calls")
+}
+
+/// Emitted and lost are the calls made: nothing twice, nothing in silence.
+fn assert_accounted(traced: &Traced) {
+    traced.stream.check();
+    let end = traced.stream.end();
+    assert_eq!(traced.stream.total("emitted") + traced.stream.lost(), calls(traced), "{end}");
+    let pid = &traced.truth[0]["pid"];
+    for event in &traced.stream.events {
+        assert_eq!(&event["process"]["pid"], pid, "{event}");
+        assert_eq!(event["ret"], -11, "{event}");
+    }
+}
+
+#[test]
+fn emitted_and_lost_are_the_calls_made() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    let traced = flood(&[]);
+    traced.assert_fine();
+    assert_accounted(&traced);
+    let end = traced.stream.end();
+    assert!(traced.stream.lost() > 0, "the smallest ring is too small for a flood: {end}");
+    assert!(traced.stream.total("emitted") > 0, "something came through: {end}");
+    assert_eq!(end["lost"]["ring_full"], traced.stream.lost(), "the ring was full: {end}");
+    let by_cpu: u64 = end["by_cpu"]
+        .as_array()
+        .expect("a list of CPUs")
+        .iter()
+        .map(|cpu| count(&cpu["lost"], "ring_full"))
+        .sum();
+    assert_eq!(by_cpu, traced.stream.lost(), "the CPUs' losses: {end}");
+}
+
+/// The loss is told while it happens, and the records of it add up to the total.
+#[test]
+fn loss_is_told_on_the_stream() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    let traced = flood(&[]);
+    assert_accounted(&traced);
+    let losses: Vec<&Value> =
+        traced.stream.health.iter().filter(|record| record["kind"] == "loss").collect();
+    assert!(!losses.is_empty(), "no loss record beside {}", traced.stream.end());
+    let told: u64 = losses.iter().map(|record| count(&record["lost"], "total")).sum();
+    assert!(told <= traced.stream.lost(), "{losses:?}");
+}
+
+#[test]
+fn a_large_ring_keeps_count_too() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    let scenario = ["flood", "--count", "50000", "--threads", "2"];
+    let traced = around(WORKLOAD, &["--buffer", "64M"], &scenario);
+    traced.assert_fine();
+    assert_accounted(&traced);
+    assert_eq!(traced.stream.lost(), 0, "64 MiB hold it all: {}", traced.stream.end());
+}
+
+#[test]
+fn more_loss_than_allowed_is_exit_4() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    let traced = flood(&["--max-loss", "0"]);
+    traced.finished.expect_code(4);
+    assert!(traced.finished.stderr.contains("lost"), "{:#?}", traced.finished);
+}
+
+#[test]
+fn less_loss_than_allowed_is_fine() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    let traced = flood(&["--max-loss", "1000000"]);
+    traced.finished.expect_code(0);
+    assert_accounted(&traced);
+}
+
+/// What the filters left out is counted as filtered.
+#[test]
+fn filtered_calls_are_counted() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    let scenario = ["flood", "--count", "1000", "--threads", "1", "--comm", "flooding"];
+    let traced = around(WORKLOAD, &["--comm", "!flooding"], &scenario);
+    traced.finished.expect_code(0);
+    traced.stream.check();
+    assert_eq!(traced.stream.events.len(), 0, "all were left out");
+    assert!(traced.stream.total("filtered") >= 1000, "{}", traced.stream.end());
+}
