@@ -1,0 +1,163 @@
+//! The locked dependencies that end up in the object: their versions for the digest,
+//! their folders for the remapping of paths.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::cargo;
+
+pub const ROOT: &str = "tracer-ebpf";
+pub const TARGET: &str = "bpfel-unknown-none";
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Locked {
+    pub name: String,
+    pub version: String,
+    pub folder: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    manifest_path: PathBuf,
+    /// None for a package of the workspace.
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Edge>,
+}
+
+#[derive(Deserialize)]
+struct Edge {
+    pkg: String,
+    dep_kinds: Vec<DepKind>,
+}
+
+#[derive(Deserialize)]
+struct DepKind {
+    /// None for what the program links (and for what its macros are made of).
+    kind: Option<String>,
+}
+
+/// Asks `cargo` about the workspace at `root`. It unpacks what is not unpacked yet,
+/// and fails rather than change Cargo.lock.
+pub fn locked(mut cargo: Command, root: &Path) -> Result<Vec<Locked>> {
+    cargo.current_dir(root).args([
+        "metadata",
+        "--locked",
+        "--format-version",
+        "1",
+        "--filter-platform",
+        TARGET,
+    ]);
+    let json = cargo::output_of(&mut cargo).context("can't resolve the object's dependencies")?;
+    parse(&json)
+}
+
+/// Packages from outside the workspace that are reached without dev- and
+/// build-dependencies: those can't change the object, and would call for a rebuild
+/// whenever a test library moves.
+fn parse(json: &str) -> Result<Vec<Locked>> {
+    let metadata: Metadata = serde_json::from_str(json).context("cargo metadata's answer")?;
+    let edges: HashMap<&str, &[Edge]> =
+        metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), &*node.deps)).collect();
+    let root = metadata
+        .packages
+        .iter()
+        .find(|package| package.name == ROOT && package.source.is_none())
+        .with_context(|| format!("the workspace has no member {ROOT}"))?;
+
+    let mut reached = HashSet::from([root.id.as_str()]);
+    let mut waiting = vec![root.id.as_str()];
+    while let Some(id) = waiting.pop() {
+        for edge in edges.get(id).copied().unwrap_or_default() {
+            let linked = edge.dep_kinds.iter().any(|dep| dep.kind.is_none());
+            if linked && reached.insert(&edge.pkg) {
+                waiting.push(&edge.pkg);
+            }
+        }
+    }
+
+    let mut locked: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter(|package| package.source.is_some() && reached.contains(package.id.as_str()))
+        .filter_map(|package| {
+            Some(Locked {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                folder: package.manifest_path.parent()?.to_owned(),
+            })
+        })
+        .collect();
+    locked.sort();
+    Ok(locked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_linked() {
+        let package = |name: &str, source: &str| {
+            format!(
+                r#"{{"id":"{name}","name":"{name}","version":"1.0.0","manifest_path":"/c/{name}-1.0.0/Cargo.toml","source":{source}}}"#
+            )
+        };
+        let edge = |name: &str, kind: &str| {
+            format!(r#"{{"pkg":"{name}","dep_kinds":[{{"kind":{kind}}}]}}"#)
+        };
+        let node = |name: &str, edges: &[String]| {
+            format!(r#"{{"id":"{name}","deps":[{}]}}"#, edges.join(","))
+        };
+        let outside = "\"registry\"";
+        let packages = [
+            package("tracer-ebpf", "null"),
+            package("tracer-common", "null"),
+            package("aya-ebpf", outside),
+            package("aya-build", outside),
+            package("proptest", outside),
+            package("zerocopy", outside),
+            package("tokio", outside),
+        ];
+        let nodes = [
+            node("tracer-ebpf", &[edge("aya-ebpf", "null"), edge("tracer-common", "null")]),
+            node("tracer-common", &[edge("zerocopy", "null"), edge("proptest", "\"dev\"")]),
+            node("aya-ebpf", &[edge("aya-build", "\"build\"")]),
+        ];
+        let json = format!(
+            r#"{{"packages":[{}],"resolve":{{"nodes":[{}]}}}}"#,
+            packages.join(","),
+            nodes.join(",")
+        );
+        let locked = |name: &str| Locked {
+            name: name.to_owned(),
+            version: "1.0.0".into(),
+            folder: format!("/c/{name}-1.0.0").into(),
+        };
+        assert_eq!(parse(&json).expect("parses"), [locked("aya-ebpf"), locked("zerocopy")]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Every chore of the project, as `cargo xtask CMD`.
+//!
+//! | command | module | what it does |
+//! |---|---|---|
+//! | `setup` | [`setup`] | installs what the object and the tests need |
+//! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
+//! | `run` | [`run`] | builds the tracer and runs it as root |
+//! | `test` | [`test`] | every test group, with named skips |
+//!
+//! A chore is a module with one entry function, and one variant of [`Chore`].
+//! What chores share lies beside them: [`workspace`] (where things are),
+//! [`cargo`] (calling cargo without what an outer cargo left behind),
+//! [`privilege`] (root, sudo or neither) and [`skip`] (what was left out, and why).
+
+mod cargo;
+mod ebpf;
+mod privilege;
+mod run;
+mod setup;
+mod skip;
+mod test;
+mod workspace;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use workspace::Workspace;
+
+/// Chores of the tracer workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what building the eBPF object and running all tests need.
+    Setup {
+        /// Only say what is missing; exit with 1 where something is.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the eBPF object that the tracer embeds, and its BUILD-INFO.
+    Ebpf {
+        /// Hold the committed object against its sources instead.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the tracer (release) and run it as root.
+    Run {
+        /// The tracer's arguments, passed on unchanged.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run the test groups; with names, only those.
+    Test {
+        /// Use the machine as it is, install nothing.
+        #[arg(long)]
+        no_setup: bool,
+        /// Groups to run: fmt, clippy, ebpf, unit, native.
+        #[arg(value_name = "GROUP")]
+        filter: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().chore) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(chore: Chore) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match chore {
+        Chore::Setup { check } => setup::main(&workspace, check),
+        Chore::Ebpf { check: false } => ebpf::write(&workspace),
+        Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
+        Chore::Run { args } => run::main(&workspace, &args),
+        Chore::Test { no_setup, filter } => test::main(&workspace, no_setup, &filter),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn run_args(command_line: &[&str]) -> Vec<OsString> {
+        let full = ["cargo xtask", "run"].iter().chain(command_line);
+        match Cli::try_parse_from(full).expect("parses").chore {
+            Chore::Run { args } => args,
+            _ => panic!("not the run chore"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_passes_arguments_unchanged() {
+        assert_eq!(
+            run_args(&["--", "--event", "recvmmsg", "--", "ls", "--help"]),
+            ["--event", "recvmmsg", "--", "ls", "--help"]
+        );
+        assert_eq!(run_args(&["--", "list", "-o", "json"]), ["list", "-o", "json"]);
+        assert_eq!(run_args(&["--event", "recvmmsg"]), ["--event", "recvmmsg"]);
+        assert_eq!(run_args(&["--", "--", "ls"]), ["--", "ls"]);
+        assert!(run_args(&[]).is_empty());
+    }
+}

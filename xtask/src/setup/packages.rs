@@ -1,0 +1,126 @@
+//! The Debian packages that chores need, each with its purpose.
+
+/// What a package is for; chores ask for the parts that they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Building the eBPF object.
+    Object,
+    /// Running the tests on the machine's own kernel.
+    Tests,
+    /// The stable toolchain's own helpers: rustfmt and clippy.
+    Components,
+}
+
+impl Part {
+    pub const ALL: &[Self] = &[Self::Object, Self::Tests, Self::Components];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Tests => "tests",
+            Self::Components => "components",
+        }
+    }
+}
+
+/// How to see without dpkg that what a package brings is there.
+#[derive(Debug, Clone, Copy)]
+pub enum Probe {
+    /// A program, in PATH or in the system's sbin folders.
+    Program(&'static str),
+    /// Any of these files.
+    File(&'static [&'static str]),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Package {
+    pub name: &'static str,
+    pub purpose: &'static str,
+    pub probe: Probe,
+}
+
+const fn package(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
+    Package { name, purpose, probe }
+}
+
+/// Major version of the LLVM that Debian's `rustc-web` is built with, and so of the
+/// packages below and of bpf-linker's feature.
+pub const LLVM: &str = "22";
+pub const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
+
+const RUSTC: Probe = Probe::File(&["/usr/bin/rustc"]);
+const CC: Probe = Probe::Program("cc");
+
+/// Debian's second compiler, which follows upstream closely, and what links for BPF.
+///
+/// The compiler's source is needed for the same bytes everywhere: LLVM copies the
+/// lines of `core` that it finds on disk into the object's BTF line information.
+pub const OBJECT: &[Package] = &[
+    package("rustc-web", "the compiler", RUSTC),
+    package("cargo-web", "its cargo", Probe::File(&["/usr/bin/cargo"])),
+    package(
+        "libstd-rust-web-dev-bpf",
+        "core, built for bpfel-unknown-none",
+        Probe::File(&["/usr/lib/rustlib/bpfel-unknown-none"]),
+    ),
+    package("rust-web-src", "core's source", Probe::File(&["/usr/lib/rustlib/src/rust"])),
+    package("llvm-22", "llvm-strip", Probe::File(&["/usr/lib/llvm-22/bin/llvm-strip"])),
+    package("llvm-22-dev", "the library that bpf-linker links", Probe::File(&[LLVM_PREFIX])),
+    package("gcc", "linking build scripts, macros and bpf-linker", CC),
+    package("libc6-dev", "the same", Probe::File(&["/usr/include/stdlib.h"])),
+];
+
+/// What workloads and comparisons of the tests are made of.
+pub const TESTS: &[Package] = &[
+    package("gcc", "building workloads", CC),
+    package("libc6-dev", "the same", Probe::File(&["/usr/include/stdlib.h"])),
+    package(
+        "gcc-multilib",
+        "32-bit workloads (x86-64 only)",
+        Probe::File(&[
+            "/usr/include/gnu/stubs-32.h",
+            "/usr/include/x86_64-linux-gnu/gnu/stubs-32.h",
+        ]),
+    ),
+    package("strace", "a second opinion on the same calls", Probe::Program("strace")),
+    package("chrony", "a real caller of recvmmsg", Probe::Program("chronyd")),
+    package(
+        "manpages-dev",
+        "the example program of recvmmsg(2)",
+        Probe::File(&["/usr/share/man/man2/recvmmsg.2.gz", "/usr/share/man/man2/recvmmsg.2"]),
+    ),
+    package("jq", "reading the output as users do", Probe::Program("jq")),
+    package("tmux", "terminals of a known width", Probe::Program("tmux")),
+];
+
+pub fn of(part: Part) -> &'static [Package] {
+    match part {
+        Part::Object => OBJECT,
+        Part::Tests => TESTS,
+        Part::Components => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_llvm_version_everywhere() {
+        assert_eq!(LLVM_PREFIX, format!("/usr/lib/llvm-{LLVM}"));
+        for package in OBJECT.iter().filter(|package| package.name.starts_with("llvm-")) {
+            assert!(package.name.starts_with(&format!("llvm-{LLVM}")), "{}", package.name);
+        }
+    }
+
+    #[test]
+    fn no_package_twice_in_a_part() {
+        for &part in Part::ALL {
+            let mut names: Vec<_> = of(part).iter().map(|package| package.name).collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "{}", part.name());
+        }
+    }
+}

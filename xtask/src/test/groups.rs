@@ -1,0 +1,74 @@
+//! The table of test groups. A new group is a row here and a function.
+
+use anyhow::Result;
+
+use super::{Outcome, native};
+use crate::{
+    cargo, ebpf,
+    setup::{Part, components},
+    workspace::Workspace,
+};
+
+pub struct Group {
+    pub name: &'static str,
+    pub what: &'static str,
+    /// What is set up before it.
+    pub needs: &'static [Part],
+    pub run: fn(&Workspace) -> Result<Outcome>,
+}
+
+/// Cheapest first, so that a slip shows early.
+pub const GROUPS: &[Group] = &[
+    Group { name: "fmt", what: "formatting", needs: &[Part::Components], run: fmt },
+    Group { name: "clippy", what: "lints, as errors", needs: &[Part::Components], run: clippy },
+    Group {
+        name: "ebpf",
+        what: "the committed object against its sources",
+        needs: &[Part::Object],
+        run: object,
+    },
+    Group {
+        name: "unit",
+        what: "unit, golden, property and doc tests, off the kernel",
+        needs: &[],
+        run: unit,
+    },
+    Group {
+        name: "native",
+        what: "tests on this machine's kernel, as root",
+        needs: &[Part::Tests],
+        run: native::run,
+    },
+];
+
+fn fmt(workspace: &Workspace) -> Result<Outcome> {
+    component(workspace, "rustfmt", "fmt", &["--all", "--check"])
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    component(workspace, "clippy", "clippy", &["--all-targets", "--locked", "--", "-D", "warnings"])
+}
+
+fn component(workspace: &Workspace, name: &str, command: &str, args: &[&str]) -> Result<Outcome> {
+    if !components::has(workspace, command) {
+        return Ok(Outcome::Skipped(components::how_to_get(name)));
+    }
+    cargo::succeed(
+        cargo::stable(workspace).arg(command).args(args),
+        &format!("cargo {command} {}", args.join(" ")),
+    )?;
+    Ok(Outcome::Ok)
+}
+
+fn object(workspace: &Workspace) -> Result<Outcome> {
+    let skips = ebpf::check(workspace)?;
+    Ok(if skips.is_empty() { Outcome::Ok } else { Outcome::OkBut(skips) })
+}
+
+fn unit(workspace: &Workspace) -> Result<Outcome> {
+    let mut test = cargo::stable(workspace);
+    test.args(["test", "--locked", "--no-fail-fast"]);
+    test.args(["--package", "tracer-common", "--package", "tracer", "--package", "xtask"]);
+    cargo::succeed(&mut test, "cargo test")?;
+    Ok(Outcome::Ok)
+}
