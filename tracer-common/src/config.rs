@@ -74,7 +74,9 @@ pub mod verdict {
 }
 
 /// Byte offsets of register values in `struct pt_regs`, from the kernel's BTF.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 #[repr(C)]
 pub struct Registers {
     /// The syscall number (`orig_ax`, `syscallno`).
@@ -92,7 +94,9 @@ pub struct Registers {
 }
 
 /// Byte offsets of fields in kernel structures, from the kernel's BTF.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 #[repr(C)]
 pub struct Offsets {
     /// `task_struct.thread_info.status` (x86) or `.flags` (arm64).
@@ -176,7 +180,7 @@ pub struct Config {
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 24 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 32 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 48;
 

@@ -6,10 +6,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     config::rule,
-    record::{
-        Call, MAX_NAME, NameHeader, SectionHeader,
-        SectionKind, Status, flags,
-    },
+    record::{Call, MAX_NAME, NameHeader, SectionHeader, SectionKind, Status, flags},
     stats::Stats,
 };
 
@@ -60,9 +57,8 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     let (pid, tid) = task::ids();
     // SAFETY (whole body): an entry of THREADS belongs to the current thread alone.
     if let Some(thread) = pending::find(tid) {
-        let ours = unsafe {
-            (*thread).state == state::IN_CALL && (*thread).call.header.nr == matched.nr
-        };
+        let ours =
+            unsafe { (*thread).state == state::IN_CALL && (*thread).call.header.nr == matched.nr };
         if ours {
             if signals::restarts(ret) {
                 unsafe { signals::interrupted(thread, ret, state::INTERRUPTED) };
@@ -98,7 +94,9 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
         let bits = if overflows == 0 { flags::NO_ENTRY } else { flags::NO_ENTRY | flags::NO_ROOM };
         let call = &raw mut (*thread).call;
         pending::begin(call, matched, bits);
-        task::describe_call(&raw mut (*call).task, &comm);
+        if task::describe_call(&raw mut (*call).task, &comm) {
+            (*thread).fresh = 1;
+        }
         (*thread).headers_read = 0;
         (*thread).ip = regs.ip();
         (*thread).sp = regs.sp();
@@ -131,14 +129,14 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
             (*call).header.flags |= flags::NO_MESSAGES;
         }
         if ret <= 0 || (*call).header.flags & flags::ARGS_FAULTED != 0 {
-            write_short(call);
+            write_short(thread);
             return;
         }
         // The kernel writes the remaining time back only if messages arrived
         // (net/socket.c, __sys_recvmmsg).
         pending::timeout(call, matched, SectionKind::TimeoutRemaining);
         if config!(messages) == 0 {
-            write_short(call);
+            write_short(thread);
         } else {
             write_long::<L>(thread, matched, ret as u64);
         }
@@ -148,14 +146,15 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
 /// Writes a record without messages.
 ///
 /// # Safety
-/// `call` is complete.
+/// `thread` is the current thread's, its call is complete.
 #[inline(always)]
-pub unsafe fn write_short(call: *mut Call) {
-    // SAFETY: the caller vouches for `call`.
+pub unsafe fn write_short(thread: *mut Thread) {
+    // SAFETY: the caller vouches for `thread`.
     unsafe {
+        let call = &raw mut (*thread).call;
         (*call).header.len = CALL as u32;
         (*call).header.cpu = cpu_id();
-        output(call, call.cast(), CALL);
+        output(thread, call.cast(), CALL);
     }
 }
 
@@ -250,7 +249,7 @@ unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u
             return;
         }
         (*record.cast::<Call>()).header.len = len as u32;
-        output(call, record, len);
+        output(thread, record, len);
     }
 }
 
@@ -341,8 +340,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
                 return false;
             }
             let element = record.add(at as usize);
-            let room: u32 =
-                if compat { *element.add(4).cast() } else { *element.add(8).cast() };
+            let room: u32 = if compat { *element.add(4).cast() } else { *element.add(8).cast() };
             if len > room.into() {
                 len = room.into();
             }
@@ -380,18 +378,22 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
 ///
 /// A wakeup costs the traced call several microseconds, so the reader looks by
 /// itself many times a second, and is woken only as the ring fills: when the
-/// fill passes the mark, and again at each further step of `wake_shift`.
+/// fill passes the mark, and again at each further step of `wake_shift`. It is also
+/// woken for the first record of a program image, so that it gets to look into
+/// /proc before a short-lived process is gone.
 ///
 /// # Safety
-/// `record` is readable for `len` bytes, and `call` is what it began as.
+/// `record` is readable for `len` bytes, and `thread` is what it is made from.
 #[inline(always)]
-unsafe fn output(call: *const Call, record: *mut u8, len: u64) {
+unsafe fn output(thread: *mut Thread, record: *mut u8, len: u64) {
     // SAFETY: the caller vouches for `record`; the ring is a live map.
     let full = unsafe {
         let before = RING.query(0);
         let after = before + len;
         let step = config!(wake_shift);
-        let wake = after > config!(wake_mark) && (before >> step) != (after >> step);
+        let filling = after > config!(wake_mark) && (before >> step) != (after >> step);
+        let wake = filling || (*thread).fresh != 0;
+        (*thread).fresh = 0;
         let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
         let ring = (&raw const RING).cast_mut().cast();
         generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) != 0
@@ -402,7 +404,7 @@ unsafe fn output(call: *const Call, record: *mut u8, len: u64) {
         if full {
             (*stats).ring_full += 1;
         }
-        if (*call).header.flags & flags::NO_ENTRY == 0 {
+        if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
             (*stats).ended += 1;
         }
     });

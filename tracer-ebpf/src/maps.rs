@@ -21,6 +21,9 @@ pub struct Thread {
     pub state: u32,
     /// Elements of `headers` that were read at entry.
     pub headers_read: u32,
+    /// 1 until the first record of this program image is written.
+    pub fresh: u32,
+    pub reserved: u32,
     /// Where the call was made from: a restart comes from the same place.
     pub ip: u64,
     pub sp: u64,

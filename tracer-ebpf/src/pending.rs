@@ -63,7 +63,9 @@ pub fn enter<R: Regs, L: Loop>(regs: R) {
         (*thread).ip = ip;
         (*thread).sp = sp;
         begin(call, matched, bits);
-        task::describe_call(&raw mut (*call).task, &comm);
+        if task::describe_call(&raw mut (*call).task, &comm) {
+            (*thread).fresh = 1;
+        }
         if abi::arguments(regs, matched, &raw mut (*call).header.args) {
             timeout(call, matched, SectionKind::TimeoutRequested);
             if config!(messages) != 0 {
@@ -252,6 +254,7 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
     // SAFETY: the entry is new, and this thread's own.
     unsafe {
         let call = &raw mut (*thread).call;
+        (*thread).fresh = 1;
         task::describe_once(&raw mut (*call).task_section, &raw mut (*call).task);
     }
     Some(thread)

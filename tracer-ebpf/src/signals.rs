@@ -82,7 +82,7 @@ pub fn deliver(action: *const u8) {
     if now == state::INTERRUPTED {
         unsafe {
             (*thread).call.header.ret = -EINTR;
-            capture::write_short(&raw mut (*thread).call);
+            capture::write_short(thread);
         }
     } else {
         capture::filtered();
@@ -106,7 +106,7 @@ pub fn thread_ends() {
                     (*call).header.ret = 0;
                     (*call).header.exit_ns = bpf_ktime_get_ns();
                     (*call).remaining_section.status = Status::Absent as u8;
-                    capture::write_short(call);
+                    capture::write_short(thread);
                 }
             }
         }

@@ -1,9 +1,7 @@
 //! The current task: what identifies the caller.
 
-use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated,
-    },
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated,
 };
 use tracer_common::record::{COMM_LEN, SectionHeader, SectionKind, Status, Task, unknown};
 
@@ -78,9 +76,7 @@ impl Current {
     /// CLOCK_BOOTTIME when the thread group's leader started, ns.
     #[inline(always)]
     fn start_boottime(self) -> u64 {
-        self.0
-            .pointer(config!(offsets.task_group_leader))
-            .u64(config!(offsets.task_start_boottime))
+        self.0.pointer(config!(offsets.task_group_leader)).u64(config!(offsets.task_start_boottime))
     }
 
     /// `task_active_pid_ns()`: `thread_pid->numbers[level].ns`.
@@ -136,12 +132,13 @@ pub unsafe fn describe_once(section: *mut SectionHeader, task: *mut Task) {
     }
 }
 
-/// What may change from call to call, with the name that the filters looked at.
+/// What may change from call to call, with the name that the filters looked at;
+/// and whether the thread has executed another program since its last call.
 ///
 /// # Safety
 /// `task` is writable.
 #[inline(always)]
-pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) {
+pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) -> bool {
     let current = Current::get();
     let uid_gid = bpf_get_current_uid_gid();
     // SAFETY: the caller vouches for `task`; the helper has no preconditions.
@@ -153,6 +150,7 @@ pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) {
         (*task).uid = uid_gid as u32;
         (*task).gid = (uid_gid >> 32) as u32;
         (*task).cgroup_id = generated::bpf_get_current_cgroup_id();
+        let before = (*task).exec_id;
         if known(unknown::EXEC_ID) {
             (*task).exec_id = current.0.u32(config!(offsets.task_self_exec_id));
         }
@@ -167,6 +165,7 @@ pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) {
             (*task).net_ns = net.u32(config!(offsets.net_ns_inum));
         }
         (*task).comm = *comm;
+        (*task).exec_id != before
     }
 }
 

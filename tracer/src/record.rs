@@ -192,8 +192,10 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         registry::by_id(EventId(header.event)).ok_or_else(|| unknown("event", header.event))?;
     let abi = Abi::try_from(header.abi).map_err(|_| unknown("ABI", header.abi))?;
     fixed(&call.task_section, SectionKind::Task, size_of::<Task>(), "task")?;
-    let requested = timeout(&call.requested_section, call.requested, SectionKind::TimeoutRequested)?;
-    let remaining = timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
+    let requested =
+        timeout(&call.requested_section, call.requested, SectionKind::TimeoutRequested)?;
+    let remaining =
+        timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
     let messages = sections(&mut cursor, abi)?;
     Ok(Record { call, event, abi, requested, remaining, messages })
 }
@@ -215,9 +217,13 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi) -> Result<Option<Messages<'a>
             SectionKind::EntryHeaders => {
                 entry.replace(headers(&section, body, abi, "entry")?).is_some()
             }
-            SectionKind::ExitHeaders => exit.replace(headers(&section, body, abi, "exit")?).is_some(),
+            SectionKind::ExitHeaders => {
+                exit.replace(headers(&section, body, abi, "exit")?).is_some()
+            }
             SectionKind::Names => names.replace(name_list(&section, body)?).is_some(),
-            SectionKind::Task | SectionKind::TimeoutRequested | SectionKind::TimeoutRemaining => true,
+            SectionKind::Task | SectionKind::TimeoutRequested | SectionKind::TimeoutRemaining => {
+                true
+            }
         };
         if twice {
             return Err(RecordError::Inconsistent("repeated"));
@@ -316,8 +322,7 @@ impl<'a> Cursor<'a> {
         &mut self,
         what: &'static str,
     ) -> Result<T, RecordError> {
-        let short =
-            RecordError::Short { what, need: size_of::<T>(), have: self.rest.len() };
+        let short = RecordError::Short { what, need: size_of::<T>(), have: self.rest.len() };
         let (value, rest) = T::read_from_prefix(self.rest).map_err(|_| short)?;
         self.rest = rest;
         Ok(value)

@@ -5,9 +5,7 @@ mod family;
 mod msg;
 
 pub use errno::{ERRNO, errno_name};
-pub use family::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, FAMILIES, family_name,
-};
+pub use family::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, FAMILIES, family_name};
 pub use msg::MSG;
 
 /// A set of named bits.

@@ -170,7 +170,10 @@ const fn check(events: &[Event]) {
         let mut s = 0;
         while s < event.syscalls.len() {
             let syscall = &event.syscalls[s];
-            assert!(syscall.nr & crate::abi::X32_SYSCALL_BIT == 0, "numbers go without the x32 bit");
+            assert!(
+                syscall.nr & crate::abi::X32_SYSCALL_BIT == 0,
+                "numbers go without the x32 bit"
+            );
             s += 1;
         }
         i += 1;

@@ -16,10 +16,7 @@ pub struct Clock {
 impl Clock {
     /// Reads the clocks.
     pub fn now() -> Self {
-        Self {
-            monotonic: offset(ClockId::Monotonic),
-            boottime: offset(ClockId::Boottime),
-        }
+        Self { monotonic: offset(ClockId::Monotonic), boottime: offset(ClockId::Boottime) }
     }
 
     /// Follows the wall clock's steps and slews. The start of a process must not

@@ -102,9 +102,6 @@ fn one(
         name: decoded,
         namelen: InOut { before: entry.map(|entry| entry.namelen), after: exit.namelen },
         flags: MessageFlags { value: exit.flags, names: flag_names(exit.flags) },
-        control: Control {
-            len_in: entry.map(|entry| entry.controllen),
-            len_out: exit.controllen,
-        },
+        control: Control { len_in: entry.map(|entry| entry.controllen), len_out: exit.controllen },
     }
 }

@@ -26,9 +26,7 @@ use tracer_common::{
 pub use clock::Clock;
 
 use crate::{
-    event::{
-        Cgroup, Errno, Event, Namespaces, Process, Reason, SCHEMA, Syscall, Text,
-    },
+    event::{Cgroup, Errno, Event, Namespaces, Process, Reason, SCHEMA, Syscall, Text},
     record::Record,
 };
 
@@ -71,8 +69,7 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
         args,
         ret: returned.then_some(header.ret),
         error: if returned { error(header.ret) } else { None },
-        latency_ns: (began && returned)
-            .then(|| header.exit_ns.saturating_sub(header.entry_ns)),
+        latency_ns: (began && returned).then(|| header.exit_ns.saturating_sub(header.entry_ns)),
         messages,
         truncated,
         missing,

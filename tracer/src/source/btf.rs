@@ -57,7 +57,7 @@ impl Btf {
     /// [`BtfError::Malformed`]
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
         let mut btf = Self { data, types: vec![0], strings: 0 };
-        if btf.u32(0)? & 0xffff != MAGIC.into() {
+        if btf.u32(0)? & 0xffff != u32::from(MAGIC) {
             return Err(BtfError::Malformed { at: 0 });
         }
         let header = btf.u32(4)? as usize;
@@ -68,16 +68,17 @@ impl Btf {
             btf.types.push(at);
             let info = btf.u32(at + 4)?;
             let (kind, members) = (info >> 24 & 0x1f, info as usize & 0xffff);
-            at += 12 + match kind {
-                // INT, VAR, DECL_TAG
-                1 | 14 | 17 => 4,
-                KIND_ARRAY => 12,
-                // STRUCT, UNION, DATASEC, ENUM64
-                KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * members,
-                // ENUM, FUNC_PROTO
-                6 | 13 => 8 * members,
-                _ => 0,
-            };
+            at += 12
+                + match kind {
+                    // INT, VAR, DECL_TAG
+                    1 | 14 | 17 => 4,
+                    KIND_ARRAY => 12,
+                    // STRUCT, UNION, DATASEC, ENUM64
+                    KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * members,
+                    // ENUM, FUNC_PROTO
+                    6 | 13 => 8 * members,
+                    _ => 0,
+                };
         }
         Ok(btf)
     }
@@ -168,9 +169,9 @@ impl Btf {
     fn is_string(&self, offset: usize, wanted: &str) -> bool {
         let start = self.strings + offset;
         let bytes = self.data.get(start..start + wanted.len() + 1);
-        bytes.and_then(|bytes| bytes.split_last()).is_some_and(|(nul, text)| {
-            *nul == 0 && text == wanted.as_bytes()
-        })
+        bytes
+            .and_then(|bytes| bytes.split_last())
+            .is_some_and(|(nul, text)| *nul == 0 && text == wanted.as_bytes())
     }
 
     fn u32(&self, at: usize) -> Result<u32, BtfError> {

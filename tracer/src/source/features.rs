@@ -48,8 +48,7 @@ impl Kernel {
 /// Capabilities that loading and attaching need and this process lacks.
 /// CAP_SYS_ADMIN stands for both (capabilities(7)).
 pub fn missing_capabilities() -> Vec<&'static str> {
-    let effective =
-        capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     if effective.contains(CapabilitySet::SYS_ADMIN) {
         return Vec::new();
     }
@@ -115,8 +114,7 @@ pub fn lockdown() -> Option<String> {
 /// # Errors
 /// [`SourceError::Io`]
 pub fn possible_cpus() -> Result<usize, SourceError> {
-    aya::util::nr_cpus()
-        .map_err(|(what, error)| SourceError::Io { what: what.to_owned(), error })
+    aya::util::nr_cpus().map_err(|(what, error)| SourceError::Io { what: what.to_owned(), error })
 }
 
 #[cfg(test)]

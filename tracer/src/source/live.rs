@@ -285,10 +285,8 @@ impl Live {
     /// # Errors
     /// [`SourceError::Map`]
     pub fn stats(&self) -> Result<Vec<Stats>, SourceError> {
-        let per_cpu = self
-            .stats
-            .get(&0, 0)
-            .map_err(|error| SourceError::Map { name: "STATS", error })?;
+        let per_cpu =
+            self.stats.get(&0, 0).map_err(|error| SourceError::Map { name: "STATS", error })?;
         Ok(per_cpu.iter().map(|stats| stats.0).collect())
     }
 
@@ -403,7 +401,8 @@ impl KernelFilters {
     /// The configuration's bits.
     fn bits(&self) -> u32 {
         fn of<K>(keys: &[(K, bool)], include: u32, exclude: u32) -> u32 {
-            keys.iter().fold(0, |bits, (_, included)| bits | if *included { include } else { exclude })
+            keys.iter()
+                .fold(0, |bits, (_, included)| bits | if *included { include } else { exclude })
         }
         of(&self.pids, filter::PID_INCLUDE, filter::PID_EXCLUDE)
             | of(&self.tids, filter::TID_INCLUDE, filter::TID_EXCLUDE)

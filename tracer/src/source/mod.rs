@@ -2,12 +2,14 @@
 //! `unsafe`.
 
 mod btf;
+mod command;
 mod error;
 mod features;
 mod live;
 mod object;
 mod offsets;
 
+pub use command::{Running, Stopped};
 pub use error::SourceError;
 pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities};
 pub use live::{KernelFilters, Live, Options};

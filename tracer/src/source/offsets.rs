@@ -53,22 +53,8 @@ fn x86_from_btf(btf: &Btf) -> Option<Layout> {
         ip: reg("ip")?,
         sp: reg("sp")?,
         reserved: 0,
-        native: [
-            reg("di")?,
-            reg("si")?,
-            reg("dx")?,
-            reg("r10")?,
-            reg("r8")?,
-            reg("r9")?,
-        ],
-        compat: [
-            reg("bx")?,
-            reg("cx")?,
-            reg("dx")?,
-            reg("si")?,
-            reg("di")?,
-            reg("bp")?,
-        ],
+        native: [reg("di")?, reg("si")?, reg("dx")?, reg("r10")?, reg("r8")?, reg("r9")?],
+        compat: [reg("bx")?, reg("cx")?, reg("dx")?, reg("si")?, reg("di")?, reg("bp")?],
     };
     let task_compat = btf.offset("task_struct.thread_info.status").ok()?;
     Some(Layout {
@@ -124,14 +110,7 @@ fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
 fn arm64_fixed() -> Layout {
     let args = [272, 8, 16, 24, 32, 40];
     Layout {
-        registers: Registers {
-            nr: 280,
-            ip: 256,
-            sp: 248,
-            reserved: 0,
-            native: args,
-            compat: args,
-        },
+        registers: Registers { nr: 280, ip: 256, sp: 248, reserved: 0, native: args, compat: args },
         offsets: Offsets::default(),
         compat_mask: TIF_32BIT,
         task_unknown: 0,

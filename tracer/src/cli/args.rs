@@ -1,0 +1,241 @@
+//! The command line's definition: help, completions and the manual page are made
+//! from it.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use tracer_common::registry::Event;
+
+use super::parse;
+use crate::{
+    filter::{Pattern, Term},
+    sink::Destination,
+};
+
+/// Trace message-receiving syscalls with eBPF: one event per call, with every
+/// message, the process, the error and the latency.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracer",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a subcommand, tracer traces until it is interrupted.\n\
+        Exit status: 0 fine, 1 runtime failure, 2 usage, 3 missing privilege or kernel support,\n\
+        4 more loss than --max-loss, 5 a destination failed; else COMMAND's own."
+)]
+pub struct Cli {
+    /// What to do instead of tracing.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to trace.
+    #[command(flatten)]
+    pub trace: Trace,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List events, arguments, types, tags and syscall numbers
+    List(Listing),
+    /// Show what this kernel and these privileges allow
+    Doctor(Listing),
+    /// Decode a recording made with --record: no privileges needed, any machine
+    Replay(Replay),
+    /// Print shell completions
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Options of `list` and `doctor`.
+#[derive(Debug, Args)]
+pub struct Listing {
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: ListFormat,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: clap::ColorChoice,
+}
+
+/// Formats of `list` and `doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose calls.
+    #[command(flatten)]
+    pub select: Select,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of tracing.
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// Whose calls.
+    #[command(flatten)]
+    pub select: Select,
+    /// Trace children too; on by itself with COMMAND
+    #[arg(short, long, requires = "pid", help_heading = "Selection")]
+    pub follow: bool,
+    /// How much.
+    #[command(flatten)]
+    pub capture: Capture,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// Start COMMAND and trace it and its children
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Whose calls of which events.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Select {
+    /// Events to trace
+    #[arg(short, long = "event", value_name = "NAME", value_delimiter = ',',
+          default_value = "recvmmsg,recvmmsg_time32", value_parser = parse::event)]
+    pub events: Vec<&'static Event>,
+    /// Processes; a leading ! negates, here and below
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = parse::id)]
+    pub pid: Vec<Term<u32>>,
+    /// Threads
+    #[arg(long, value_name = "TID", value_delimiter = ',', value_parser = parse::id)]
+    pub tid: Vec<Term<u32>>,
+    /// Children of these processes
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse::parent)]
+    pub ppid: Vec<Term<u32>>,
+    /// Users, by number
+    #[arg(long, value_name = "UID", value_delimiter = ',', value_parser = parse::uid)]
+    pub uid: Vec<Term<u32>>,
+    /// Thread names, with * ? [ ]
+    #[arg(long, value_name = "GLOB", value_parser = parse::comm)]
+    pub comm: Vec<Term<Pattern>>,
+    /// Paths of executables, with * ? [ ]; a call whose executable is unknown passes
+    #[arg(long, value_name = "GLOB", value_parser = parse::pattern)]
+    pub exe: Vec<Term<Pattern>>,
+    /// Cgroups (v2), and those below them
+    #[arg(long, value_name = "PATH", value_parser = parse::text)]
+    pub cgroup: Vec<Term<String>>,
+}
+
+/// How much of each call is captured, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Capture")]
+pub struct Capture {
+    /// How much of each message is read
+    #[arg(long, value_name = "LEVEL", default_value = "messages")]
+    pub detail: Detail,
+    /// Most messages to keep of one call
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = parse::messages())]
+    pub messages: u32,
+    /// Where to attach
+    #[arg(long, value_name = "HOOK", default_value = "auto")]
+    pub hook: Hook,
+    /// Size of the ring buffer, rounded up to a power of two
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse::buffer)]
+    pub buffer: u32,
+    /// Keep the raw records too, for `tracer replay`
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Exit with 4 once more than N events were lost
+    #[arg(long, value_name = "N")]
+    pub max_loss: Option<u64>,
+    /// Stop after N events
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Stop after a time, for instance 10s or 5m
+    #[arg(short, long, value_name = "TIME", value_parser = parse::duration)]
+    pub duration: Option<Duration>,
+}
+
+/// What is written where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Format; auto is table on a terminal and json elsewhere
+    #[arg(short, long, value_name = "FORMAT", default_value = "auto")]
+    pub output: Format,
+    /// Destination: - or file:PATH; repeatable
+    #[arg(short, long, value_name = "DEST", default_value = "-", value_parser = parse::destination)]
+    pub write: Vec<Destination>,
+    /// Health records in the stream: what was seen, filtered, emitted and lost
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    pub health: Switch,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: clap::ColorChoice,
+    /// Only errors on stderr
+    #[arg(short, long, conflicts_with_all = ["verbose", "log_level"])]
+    pub quiet: bool,
+    /// More on stderr; twice for still more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Diagnostics on stderr
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<log::LevelFilter>,
+}
+
+/// Levels of detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Detail {
+    /// Arguments and result only
+    Call,
+    /// Lengths, flags and source addresses of the messages too
+    Messages,
+}
+
+/// Hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Hook {
+    /// The cheapest that sees every ABI
+    Auto,
+    /// The raw tracepoints sys_enter and sys_exit
+    RawTracepoint,
+}
+
+/// Output formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// table on a terminal, json elsewhere
+    Auto,
+    /// A line per call, for people
+    Table,
+    /// An object per line, for programs
+    Json,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes
+    On,
+    /// No
+    Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,131 @@
+//! The program: the command line, what it sets in motion, and the exit status.
+
+pub mod args;
+mod cgroup;
+mod diagnostics;
+mod output;
+mod parse;
+mod replay;
+mod signals;
+mod trace;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+
+use crate::{catalog, pipeline::PipelineError, sink::SinkError, source::SourceError};
+use args::{Cli, Command, ListFormat, Listing};
+
+/// Why the program ends with a status other than 0.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Runtime(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("{lost} events were lost, more than --max-loss {most}")]
+    Loss { lost: u64, most: u64 },
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    #[error(transparent)]
+    Sink(SinkError),
+}
+
+impl Failure {
+    /// The exit status, as the manual page lists them.
+    fn status(&self) -> u8 {
+        match self {
+            Self::Runtime(_) | Self::Sink(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Source(error) => {
+                if error.is_support() {
+                    3
+                } else {
+                    1
+                }
+            }
+            Self::Loss { .. } => 4,
+            Self::Pipeline(_) => 5,
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Some(Command::List(listing)) => list(&listing),
+        Some(Command::Doctor(listing)) => doctor(&listing),
+        Some(Command::Replay(replay)) => {
+            diagnostics::init(&replay.output);
+            replay::run(replay)
+        }
+        Some(Command::Completions { shell }) => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tracer", &mut text);
+            print(&text)
+        }
+        Some(Command::Man) => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut text)
+                .map_err(|error| Failure::Runtime(error.to_string()))
+                .and_then(|()| print(&text))
+        }
+        None => {
+            diagnostics::init(&cli.trace.output);
+            trace::run(cli.trace)
+        }
+    };
+    result.unwrap_or_else(|failure| {
+        diagnostics::say(format_args!("error: {failure}"));
+        ExitCode::from(failure.status())
+    })
+}
+
+fn list(listing: &Listing) -> Result<ExitCode, Failure> {
+    match listing.output {
+        ListFormat::Text => print(catalog::list::text(colored(listing.color)).as_bytes()),
+        ListFormat::Json => print_json(&catalog::list::json()),
+    }
+}
+
+fn doctor(listing: &Listing) -> Result<ExitCode, Failure> {
+    let report = catalog::doctor::examine();
+    match listing.output {
+        ListFormat::Text => print(report.text(colored(listing.color)).as_bytes())?,
+        ListFormat::Json => print_json(&report)?,
+    };
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Whether standard output takes colours.
+fn colored(choice: clap::ColorChoice) -> bool {
+    match choice {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => {
+            anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+        }
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|error| Failure::Runtime(error.to_string()))?;
+    text.push(b'\n');
+    print(&text)
+}
+
+/// Writes to standard output. A reader who has gone away is no failure.
+fn print(text: &[u8]) -> Result<ExitCode, Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Runtime(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,381 @@
+//! Tracing: sets everything up, drains the ring until told to stop, sums up.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{Timespec, epoll},
+    process::{Pid, Signal, kill_process},
+};
+
+use super::{
+    Failure,
+    args::{Detail, Switch, Trace},
+    cgroup, diagnostics, output,
+    signals::Signals,
+};
+use crate::{
+    decode::Clock,
+    encode::Encoder,
+    filter::pushdown::{self, Divided},
+    health::{Run, Stream},
+    pipeline::Pipeline,
+    process::{self, Processes},
+    recording,
+    sink::Destination,
+    source::{Live, Options, Running, Stopped},
+};
+
+/// How often the ring is drained. The kernel wakes the reader only as the ring
+/// fills, so this bounds how long an event waits.
+const TICK: Duration = Duration::from_millis(25);
+/// Least time between two records of a loss.
+const LOSS_EVERY: Duration = Duration::from_secs(1);
+/// How often the wall clock is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the hook is called.
+const HOOK: &str = "raw-tracepoint";
+
+/// Traces until a signal, a limit, a failure, or the end of COMMAND.
+pub fn run(options: Trace) -> Result<ExitCode, Failure> {
+    if let Some(program) = options.command.first() {
+        find(program)?;
+    }
+    let divided = divide(&options)?;
+    log::info!("{}", divided.describe());
+    let outputs = output::open(&options.output)?;
+    let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
+    let divert = options.output.write.contains(&Destination::Stdout);
+    let command = start(&options.command, divert)?;
+
+    let mut live = Live::load(&Options {
+        events: options.select.events.clone(),
+        messages: match options.capture.detail {
+            Detail::Call => 0,
+            Detail::Messages => options.capture.messages,
+        },
+        buffer: options.capture.buffer,
+        filters: divided.kernel.clone(),
+    })?;
+    if let Some(command) = &command {
+        live.set_pid(command.pid(), true)?;
+    }
+    let clock = Clock::now();
+    let stream = Stream {
+        hook: HOOK,
+        kernel: live.kernel().to_owned(),
+        events: options.select.events.iter().map(|event| event.name).collect(),
+    };
+    let mut pipeline = Pipeline::new(stream, clock, outputs);
+    pipeline.filter = divided.user.clone();
+    pipeline.processes = Some(Processes::default());
+    pipeline.health = options.output.health == Switch::On;
+    pipeline.most = options.capture.count;
+    if let Some(path) = &options.capture.record {
+        let header = recording::Header::new(live.kernel(), HOOK, clock);
+        let writer = recording::Writer::create(path, &header).map_err(|error| {
+            Failure::Runtime(format!("cannot write the recording {}: {error}", path.display()))
+        })?;
+        pipeline.recording = Some(writer);
+    }
+    live.attach()?;
+    if options.follow {
+        follow_existing(&mut live, &divided)?;
+    }
+
+    let mut session = Session {
+        live,
+        pipeline,
+        signals,
+        command: None,
+        command_started: false,
+        max_loss: options.capture.max_loss,
+        deadline: options.capture.duration.map(|duration| Instant::now() + duration),
+        quiet: options.output.quiet,
+    };
+    session.attached(&options, &divided)?;
+    if let Some(command) = command {
+        session.release(command, &options.command)?;
+    }
+    session.run()
+}
+
+struct Session {
+    live: Live,
+    pipeline: Pipeline,
+    signals: Signals,
+    command: Option<Running>,
+    command_started: bool,
+    max_loss: Option<u64>,
+    deadline: Option<Instant>,
+    quiet: bool,
+}
+
+/// Why tracing stopped.
+enum Stop {
+    Signal,
+    Limit,
+    CommandEnded,
+    Closed,
+    Failed(Failure),
+}
+
+impl Session {
+    /// Says that nothing is missed from now on.
+    fn attached(&mut self, options: &Trace, divided: &Divided) -> Result<(), Failure> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        self.pipeline.started(Run {
+            boot_id: boot_id.trim().to_owned(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION"),
+        });
+        self.pipeline.flush()?;
+        let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
+        let selected = divided.kernel.pids.iter().filter(|(_, include)| *include).count()
+            + options.command.len().min(1);
+        let processes = match selected {
+            0 => format!("all {}", process::count()),
+            selected => selected.to_string(),
+        };
+        if !self.quiet {
+            diagnostics::say(format_args!(
+                "attached: hook {HOOK}{}, events {}, processes {processes}",
+                if self.live.typed() { " (typed)" } else { "" },
+                events.join(",")
+            ));
+        }
+        if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
+            log::warn!("cannot tell systemd that tracing has begun: {error}");
+        }
+        Ok(())
+    }
+
+    /// Lets COMMAND go.
+    fn release(&mut self, stopped: Stopped, command: &[OsString]) -> Result<(), Failure> {
+        let fail = |error: std::io::Error| {
+            let program = command.first().map(|program| program.to_string_lossy());
+            Failure::Runtime(format!("cannot run {}: {error}", program.unwrap_or_default()))
+        };
+        let ended = self.signals.waker().map_err(fail)?;
+        self.command = Some(stopped.release(ended).map_err(fail)?);
+        self.command_started = true;
+        Ok(())
+    }
+
+    fn run(mut self) -> Result<ExitCode, Failure> {
+        let stop = match self.drain_until_stopped() {
+            Ok(stop) => stop,
+            Err(failure) => Stop::Failed(failure),
+        };
+        self.finish(stop)
+    }
+
+    fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
+        let runtime = |error: rustix::io::Errno| Failure::Runtime(error.to_string());
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(runtime)?;
+        // Edge-triggered: the ring is readable whenever it holds anything, and what
+        // matters is only when the kernel asks to be drained before the next tick.
+        let token = epoll::EventData::new_u64(0);
+        epoll::add(&poll, self.live.wakeup(), token, epoll::EventFlags::IN | epoll::EventFlags::ET)
+            .map_err(runtime)?;
+        epoll::add(&poll, self.signals.readable(), token, epoll::EventFlags::IN)
+            .map_err(runtime)?;
+        for output in &self.pipeline.outputs {
+            if let Some(reader) = output.sink.hangup() {
+                // Errors are always reported. What can't be waited for, such as
+                // /dev/null, has no reader that could go away.
+                let closed = epoll::EventData::new_u64(1);
+                let _ = epoll::add(&poll, reader, closed, epoll::EventFlags::empty());
+            }
+        }
+        let mut reported = Instant::now();
+        let mut clock_read = Instant::now();
+        let mut events = Vec::with_capacity(4);
+        loop {
+            events.clear();
+            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
+            match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(runtime(error)),
+            }
+            if events.iter().any(|event| event.data.u64() == 1) {
+                return Ok(Stop::Closed);
+            }
+            self.signals.clear();
+            if self.signals.take_resized() {
+                self.resize();
+            }
+            // Looked at before draining: what was written before COMMAND ended is
+            // in the ring by now.
+            let command_ended = self.command_started && !self.live.any_followed();
+            self.drain()?;
+            let now = Instant::now();
+            if now - clock_read >= CLOCK_EVERY {
+                self.pipeline.clock.correct();
+                clock_read = now;
+            }
+            let counts = self.pipeline.counts(&self.live.stats()?);
+            if let Some(most) = self.max_loss
+                && counts.lost.total > most
+            {
+                return Err(Failure::Loss { lost: counts.lost.total, most });
+            }
+            if now - reported >= LOSS_EVERY {
+                self.pipeline.report_loss(&counts);
+                reported = now;
+            }
+            if self.signals.take_report() {
+                diagnostics::say(format_args!("{counts}"));
+            }
+            if self.signals.stop() {
+                return Ok(Stop::Signal);
+            }
+            if self.pipeline.is_complete() || self.deadline.is_some_and(|deadline| now >= deadline)
+            {
+                return Ok(Stop::Limit);
+            }
+            if command_ended {
+                return Ok(Stop::CommandEnded);
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), Failure> {
+        let Self { live, pipeline, .. } = self;
+        live.drain(|record| pipeline.record(record));
+        Ok(pipeline.flush()?)
+    }
+
+    fn resize(&mut self) {
+        let width = output::width();
+        for output in &mut self.pipeline.outputs {
+            if let Encoder::Table(table) = &mut output.encoder {
+                table.resize(width);
+            }
+        }
+    }
+
+    /// Stops the hooks, hands on what is left, and sums up.
+    fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
+        self.live.detach()?;
+        let drained = self.drain();
+        let mut counts = self.pipeline.counts(&self.live.stats()?);
+        self.pipeline.report_loss(&counts);
+        self.pipeline.ended(&counts);
+        let flushed = drained.and_then(|()| Ok(self.pipeline.flush()?));
+        counts = self.pipeline.counts(&self.live.stats()?);
+        if let (Some(command), Stop::Signal) = (&self.command, &stop) {
+            // Its descendants are its own affair.
+            if let Some(pid) = i32::try_from(command.pid).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+        let closed =
+            |failure: &Failure| matches!(failure, Failure::Pipeline(error) if error.is_closed());
+        match stop {
+            Stop::Closed => return Ok(ExitCode::SUCCESS),
+            Stop::Failed(failure) if closed(&failure) => return Ok(ExitCode::SUCCESS),
+            _ => {}
+        }
+        if let Err(failure) = &flushed
+            && closed(failure)
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.quiet {
+            diagnostics::say(format_args!("{counts}"));
+        }
+        if let Stop::Failed(failure) = stop {
+            return Err(failure);
+        }
+        flushed?;
+        if let Some(most) = self.max_loss
+            && counts.lost.total > most
+        {
+            return Err(Failure::Loss { lost: counts.lost.total, most });
+        }
+        match (stop, self.command) {
+            (Stop::CommandEnded, Some(command)) => command_status(command),
+            _ => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// COMMAND's own status; a signal's as shells show it.
+fn command_status(command: Running) -> Result<ExitCode, Failure> {
+    use std::os::unix::process::ExitStatusExt;
+    let status = command.status().map_err(|error| Failure::Runtime(error.to_string()))?;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)))
+}
+
+fn divide(options: &Trace) -> Result<Divided, Failure> {
+    let mut criteria = output::criteria(&options.select);
+    criteria.cgroups = cgroup::resolve(&options.select.cgroup)?;
+    let follow = options.follow || !options.command.is_empty();
+    if follow && options.command.is_empty() && criteria.pids.iter().all(|term| term.negated) {
+        return Err(Failure::Usage("--follow needs a --pid that is not negated".to_owned()));
+    }
+    Ok(pushdown::divide(criteria, follow))
+}
+
+/// Children that were there before the programs were attached. Children of theirs
+/// that came since are followed by the programs, or found in the next round.
+fn follow_existing(live: &mut Live, divided: &Divided) -> Result<(), Failure> {
+    let mut known: Vec<u32> =
+        divided.kernel.pids.iter().filter(|(_, include)| *include).map(|(pid, _)| *pid).collect();
+    let roots = known.clone();
+    loop {
+        let found: Vec<_> = roots
+            .iter()
+            .flat_map(|pid| process::descendants(*pid))
+            .filter(|pid| !known.contains(pid))
+            .collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        for pid in &found {
+            live.set_pid(*pid, true)?;
+        }
+        known.extend(found);
+    }
+}
+
+fn start(command: &[OsString], divert: bool) -> Result<Option<Stopped>, Failure> {
+    if command.is_empty() {
+        return Ok(None);
+    }
+    Stopped::spawn(command, divert)
+        .map(Some)
+        .map_err(|error| Failure::Runtime(format!("cannot start a process: {error}")))
+}
+
+/// Refuses a COMMAND that does not exist before anything is set in motion.
+fn find(program: &OsStr) -> Result<(), Failure> {
+    let executable = |path: &Path| {
+        fs::metadata(path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    let shown = program.to_string_lossy();
+    if shown.contains('/') {
+        if executable(Path::new(program)) {
+            return Ok(());
+        }
+        return Err(Failure::Runtime(format!("COMMAND {shown}: no such executable file")));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|directory| executable(&directory.join(program))) {
+        return Ok(());
+    }
+    Err(Failure::Runtime(format!(
+        "COMMAND {shown}: not found in PATH ({})",
+        path.to_string_lossy()
+    )))
+}
