@@ -73,7 +73,7 @@ pub fn object(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<u8>> {
 
     let built = target_dir.join(TARGET).join("release").join(ROOT);
     let stripped = built.with_extension("stripped.o");
-    let mut strip = cargo::unsteered(&toolchain.objcopy);
+    let mut strip = toolchain.objcopy();
     strip.arg("--strip-debug").arg(&built).arg(&stripped);
     cargo::succeed(&mut strip, "stripping the object's debug information")?;
     let bytes =

@@ -34,7 +34,7 @@ const WAY_OUT: &str = "run `cargo xtask ebpf` and commit tracer/bpf";
 
 /// Builds the object and writes it with its BUILD-INFO.
 pub fn write(workspace: &Workspace) -> Result<ExitCode> {
-    let toolchain = Toolchain::find().context("see `cargo xtask setup`")?;
+    let toolchain = Toolchain::find()?;
     println!("ebpf: built by {toolchain}");
     // Before the build: sources that change meanwhile make the check fail, as they should.
     let sources = sources_digest(workspace, cargo::stable(workspace))?;

@@ -6,6 +6,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Result, anyhow, bail};
@@ -24,7 +25,9 @@ pub struct Toolchain {
     pub cargo: PathBuf,
     pub rustc: PathBuf,
     pub linker: PathBuf,
-    pub objcopy: PathBuf,
+    objcopy: PathBuf,
+    /// Where objcopy's libraries are: rustc's own does not find them by itself.
+    objcopy_libraries: Option<PathBuf>,
     /// Where the source of `core` is, as the compiler names it.
     pub core_source: PathBuf,
     /// Whether `core` is built with the object.
@@ -38,26 +41,26 @@ impl Toolchain {
     pub fn find() -> Result<Self> {
         Self::debian().or_else(|debian| {
             Self::nightly().map_err(|nightly| {
-                anyhow!("no toolchain for BPF: Debian's lacks {debian}; a nightly: {nightly}")
+                anyhow!("no toolchain for BPF: Debian's: {debian}; a nightly: {nightly}")
             })
         })
     }
 
     fn debian() -> Result<Self> {
         if !apt::is_here() {
-            bail!("Debian");
+            bail!("this is no Debian");
         }
         let missing: Vec<_> = apt::missing(OBJECT)?.iter().map(|package| package.name).collect();
         if !missing.is_empty() {
-            bail!("{} (`cargo xtask setup` installs them)", missing.join(", "));
+            bail!("it lacks {} (`cargo xtask setup` installs them)", missing.join(", "));
         }
         if !linker::is_built() {
-            bail!("{} (`cargo xtask setup` builds it)", linker::expected());
+            bail!("it lacks {} (`cargo xtask setup` builds it)", linker::expected());
         }
         let rustc = Path::new("/usr/bin/rustc");
         let version = RustcVersion::of(rustc)?;
         if version.llvm.split('.').next() != Some(LLVM) {
-            bail!("a compiler with LLVM {LLVM} (this one has {})", version.llvm);
+            bail!("its LLVM is {}, not the {LLVM} of bpf-linker", version.llvm);
         }
         // Revisions of a package share their compiler's version, but not always its bytes.
         let packages: Vec<_> = ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-src", "llvm-22"]
@@ -69,6 +72,7 @@ impl Toolchain {
             rustc: rustc.into(),
             linker: linker::path()?,
             objcopy: Path::new(LLVM_PREFIX).join("bin/llvm-objcopy"),
+            objcopy_libraries: None,
             core_source: "/usr/lib/rustlib/src/rust".into(),
             build_std: false,
             identity: Vec::new(),
@@ -89,7 +93,8 @@ impl Toolchain {
         };
         let (rustc, cargo) = (which("rustc")?, which("cargo")?);
         let sysroot = cargo::output_of(cargo::unsteered(&rustc).args(["--print", "sysroot"]))?;
-        let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
+        let libraries = Path::new(sysroot.trim()).join("lib");
+        let rustlib = libraries.join("rustlib");
         let core_source = rustlib.join("src/rust");
         if !core_source.join("library/core").is_dir() {
             bail!("it lacks core's source (`rustup component add rust-src --toolchain nightly`)");
@@ -104,12 +109,21 @@ impl Toolchain {
             .filter(|file| file.is_file())
             .or_else(|| on_path("llvm-objcopy"))
             .ok_or_else(|| anyhow!("neither rust-objcopy nor llvm-objcopy is installed"))?;
-        Self { cargo, rustc, linker, objcopy, core_source, build_std: true, identity: Vec::new() }
-            .identified(version, None)
+        Self {
+            cargo,
+            rustc,
+            linker,
+            objcopy,
+            objcopy_libraries: Some(libraries),
+            core_source,
+            build_std: true,
+            identity: Vec::new(),
+        }
+        .identified(version, None)
     }
 
     fn identified(mut self, rustc: RustcVersion, packages: Option<String>) -> Result<Self> {
-        let objcopy = cargo::output_of(cargo::unsteered(&self.objcopy).arg("--version"))?;
+        let objcopy = cargo::output_of(self.objcopy().arg("--version"))?;
         let objcopy = objcopy.lines().find(|line| line.contains("LLVM version")).unwrap_or("");
         let core = if self.build_std { "built from rust-src" } else { "prebuilt" };
         let mut identity = vec![
@@ -124,6 +138,14 @@ impl Toolchain {
         identity.extend(packages.map(|packages| ("debian", packages)));
         self.identity = identity.into_iter().map(|(key, value)| (key.into(), value)).collect();
         Ok(self)
+    }
+
+    pub fn objcopy(&self) -> Command {
+        let mut command = cargo::unsteered(&self.objcopy);
+        if let Some(folder) = &self.objcopy_libraries {
+            command.env("LD_LIBRARY_PATH", folder);
+        }
+        command
     }
 
     fn part(&self, key: &str) -> &str {

@@ -20,12 +20,10 @@ use crate::{
     workspace::Workspace,
 };
 
-/// How a group ended.
+/// How a group ended, if it did not fail.
 pub enum Outcome {
     Ok,
-    /// It ran, and this is what it could not do here.
-    OkBut(Vec<Skip>),
-    /// It could not run at all.
+    /// It could not run at all, and why.
     Skipped(String),
 }
 
@@ -47,13 +45,12 @@ pub fn main(workspace: &Workspace, no_setup: bool, filter: &[String]) -> Result<
     for group in groups {
         println!("\n== {}: {}", group.name, group.what);
         let start = Instant::now();
-        let state = match (group.run)(workspace) {
-            Ok(Outcome::Ok) => "ok".to_owned(),
-            Ok(Outcome::OkBut(left_out)) => {
-                let state = format!("ok, {} left out (see below)", left_out.len());
-                skips.extend(left_out);
-                state
-            }
+        let before = skips.len();
+        let state = match (group.run)(workspace, &mut skips) {
+            Ok(Outcome::Ok) => match skips.len() - before {
+                0 => "ok".to_owned(),
+                count => format!("ok, {count} left out (see above)"),
+            },
             Ok(Outcome::Skipped(reason)) => {
                 let state = format!("skipped ({reason})");
                 skips.push(Skip::new(group.name, reason));
