@@ -1,0 +1,201 @@
+//! Properties that hold for any bytes: nothing panics, nothing loops, and what is
+//! accepted becomes one line of JSON.
+
+use proptest::prelude::*;
+use tracer::{
+    decode::{self, Clock},
+    event, record,
+};
+use tracer_common::record::{
+    Call, Mmsghdr, NameHeader, RecordHeader, SectionHeader, SectionKind, Status, Task, Timeout,
+};
+use zerocopy::IntoBytes;
+
+fn clock() -> Clock {
+    Clock { monotonic: 1_700_000_000_000_000_000, boottime: 1_700_000_000_000_000_000 }
+}
+
+/// The JSON of a record, as text and parsed again.
+fn json(bytes: &[u8]) -> Option<(String, serde_json::Value)> {
+    let record = record::parse(bytes).ok()?;
+    let text = serde_json::to_string(&decode::decode(&record, &clock())).unwrap();
+    let value = serde_json::from_str(&text).expect("valid JSON");
+    Some((text, value))
+}
+
+fn section(kind: SectionKind, body: usize, full: usize, count: usize, status: Status) -> Vec<u8> {
+    SectionHeader {
+        kind: kind as u16,
+        status: status as u8,
+        version: 1,
+        len: u32::try_from(body).unwrap(),
+        full: u32::try_from(full).unwrap(),
+        count: u32::try_from(count).unwrap(),
+    }
+    .as_bytes()
+    .to_vec()
+}
+
+fn fixed(kind: SectionKind, len: usize, status: u8) -> SectionHeader {
+    let len = u32::try_from(len).unwrap();
+    SectionHeader { kind: kind as u16, status, version: 1, len, full: len, count: 0 }
+}
+
+prop_compose! {
+    fn header()(
+        abi in 1u8..=5,
+        event in 1u16..=2,
+        flags in 0u32..128,
+        (nr, cpu) in any::<(u32, u32)>(),
+        (entry_ns, exit_ns) in any::<(u64, u64)>(),
+        ret in prop_oneof![-600i64..2000, any::<i64>()],
+        args in any::<[u64; 6]>(),
+    ) -> RecordHeader {
+        RecordHeader {
+            version: 1, kind: 1, len: 0, event, abi, reserved: 0, flags, cpu, nr,
+            entry_ns, exit_ns, ret, args,
+        }
+    }
+}
+
+prop_compose! {
+    /// A well-formed record of a native call whose messages are arbitrary.
+    fn whole()(
+        header in header(),
+        comm in any::<[u8; 16]>(),
+        (requested_status, remaining_status) in (0u8..5, 0u8..5),
+        timeouts in any::<[[u8; 16]; 2]>(),
+        messages in prop::collection::vec(
+            (any::<[u64; 8]>(), any::<[u64; 8]>(), 0u8..5, prop::collection::vec(any::<u8>(), 0..128)),
+            0..8,
+        ),
+        entries in 0usize..8,
+        beyond in 0usize..4,
+    ) -> Vec<u8> {
+        let mut call = Call {
+            header: RecordHeader { abi: 1, ..header },
+            task_section: fixed(SectionKind::Task, size_of::<Task>(), 1),
+            task: Task { comm, ..Task::default() },
+            requested_section: fixed(SectionKind::TimeoutRequested, 16, requested_status),
+            requested: Timeout { raw: timeouts[0] },
+            remaining_section: fixed(SectionKind::TimeoutRemaining, 16, remaining_status),
+            remaining: Timeout { raw: timeouts[1] },
+        };
+        let stride = size_of::<Mmsghdr>();
+        let entries = entries.min(messages.len());
+        let wanted = messages.len() + beyond;
+        let mut rest = Vec::new();
+        for (kind, count, at_exit) in
+            [(SectionKind::EntryHeaders, entries, false), (SectionKind::ExitHeaders, messages.len(), true)]
+        {
+            rest.extend(section(kind, count * stride, wanted * stride, count, Status::Partial));
+            for (before, after, ..) in &messages[..count] {
+                rest.extend(if at_exit { after } else { before }.as_bytes());
+            }
+        }
+        let mut names = Vec::new();
+        for (.., status, bytes) in &messages {
+            let header = NameHeader {
+                status: *status,
+                reserved: 0,
+                len: u16::try_from(bytes.len()).unwrap(),
+                full: u32::try_from(bytes.len()).unwrap(),
+            };
+            names.extend(header.as_bytes());
+            names.extend(bytes);
+            names.resize(names.len().next_multiple_of(8), 0xaa);
+        }
+        rest.extend(section(SectionKind::Names, names.len(), names.len(), messages.len(), Status::Read));
+        rest.extend(names);
+        call.header.len = u32::try_from(size_of::<Call>() + rest.len()).unwrap();
+        let mut bytes = call.as_bytes().to_vec();
+        bytes.extend(rest);
+        bytes
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_bytes_are_refused_or_decoded(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
+        json(&bytes);
+    }
+
+    #[test]
+    fn a_whole_record_becomes_one_line(bytes in whole()) {
+        let (text, value) = json(&bytes).expect("a well-formed record");
+        prop_assert!(!text.contains('\n'));
+        prop_assert_eq!(&value["schema"], event::SCHEMA);
+        // What is null though it applies is named.
+        for field in ["time", "latency_ns", "ret"] {
+            prop_assert_eq!(value[field].is_null(), !value["missing"][field].is_null(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_damaged_record_is_refused_or_decoded(
+        mut bytes in whole(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        json(&bytes);
+        json(&bytes[..cut.index(bytes.len())]);
+    }
+
+    #[test]
+    fn names_and_control_characters_survive(name in prop::collection::vec(any::<u8>(), 1..108)) {
+        use tracer::event::{Text, UnixPath, hex};
+        let text: Text<UnixPath> = Text::new(name.clone());
+        let value = serde_json::to_value(&text).unwrap();
+        match std::str::from_utf8(&name) {
+            Ok(valid) => {
+                prop_assert_eq!(value["path"].as_str(), Some(valid));
+                prop_assert!(value.get("path_hex").is_none());
+            }
+            Err(_) => {
+                let expected = hex(&name);
+                prop_assert_eq!(value["path_hex"].as_str(), Some(expected.as_str()));
+            }
+        }
+    }
+}
+
+#[test]
+fn sections_of_a_newer_program_are_skipped() {
+    let mut call = Call {
+        header: RecordHeader {
+            version: 1,
+            kind: 1,
+            len: 0,
+            event: 1,
+            abi: 1,
+            reserved: 0,
+            flags: 0,
+            cpu: 0,
+            nr: 299,
+            entry_ns: 1,
+            exit_ns: 2,
+            ret: -11,
+            args: [0; 6],
+        },
+        task_section: fixed(SectionKind::Task, size_of::<Task>(), 1),
+        task: Task::default(),
+        requested_section: fixed(SectionKind::TimeoutRequested, 16, 0),
+        requested: Timeout::default(),
+        remaining_section: fixed(SectionKind::TimeoutRemaining, 16, 0),
+        remaining: Timeout::default(),
+    };
+    let mut newer = fixed(SectionKind::Names, 5, 1);
+    newer.kind = 999;
+    let tail = [newer.as_bytes(), b"hello\0\0\0"].concat();
+    call.header.len = u32::try_from(size_of::<Call>() + tail.len()).unwrap();
+    let bytes = [call.as_bytes(), &tail].concat();
+    let (_, value) = json(&bytes).expect("the unknown section is skipped");
+    assert_eq!(value["error"]["name"], "EAGAIN");
+    assert!(value.get("messages").is_none());
+}
