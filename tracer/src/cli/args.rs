@@ -40,7 +40,7 @@ pub enum Command {
     /// Show what this kernel and these privileges allow
     Doctor(Listing),
     /// Decode a recording made with --record: no privileges needed, any machine
-    Replay(Replay),
+    Replay(Box<Replay>),
     /// Print shell completions
     Completions {
         /// The shell.

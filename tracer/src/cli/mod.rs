@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(listing)) => doctor(&listing),
         Some(Command::Replay(replay)) => {
             diagnostics::init(&replay.output);
-            replay::run(replay)
+            replay::run(*replay)
         }
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();

@@ -45,7 +45,7 @@ impl Stopped {
             command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?));
         }
         let our_end = go.as_raw_fd();
-        let mut wait = move || {
+        let wait = move || {
             // SAFETY: closes the child's copy of a descriptor that nothing in the
             // child uses; with it open the child would never see the pipe's end.
             unsafe { rustix::io::close(our_end) };
@@ -55,7 +55,7 @@ impl Stopped {
         };
         // SAFETY: between fork and exec the closure makes the system calls close,
         // write, getpid and read, and allocates nothing.
-        unsafe { command.pre_exec(move || wait()) };
+        unsafe { command.pre_exec(wait) };
         // `spawn` returns only after the program is executed, so another thread
         // waits for that.
         let spawner = std::thread::spawn(move || command.spawn());
