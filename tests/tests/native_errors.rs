@@ -59,6 +59,11 @@ fn memory_that_is_not_present_at_entry() {
 }
 
 #[test]
+fn headers_and_names_that_end_where_memory_does() {
+    exact(&["edge"]);
+}
+
+#[test]
 fn control_characters_in_the_threads_name() {
     exact(&["eagain", "--comm", "\u{1b}[31m\"\\\n\u{7f}é"]);
 }

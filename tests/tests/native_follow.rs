@@ -23,6 +23,15 @@ fn a_command_with_threads() {
 }
 
 #[test]
+fn many_calls_under_way_at_the_same_time() {
+    if require_root_bpf("native_follow") {
+        let traced = around(WORKLOAD, &[], &["crowd", "--threads", "300"]);
+        traced.assert_exact();
+        assert_eq!(traced.truth.len(), 300, "a call from each");
+    }
+}
+
+#[test]
 fn a_command_with_children() {
     if require_root_bpf("native_follow") {
         let traced = around(WORKLOAD, &[], &["children"]);

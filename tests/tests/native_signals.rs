@@ -33,6 +33,13 @@ fn restarted_is_one_call() {
 }
 
 #[test]
+fn restarted_is_one_call_by_the_32_bit_ways_in() {
+    if cfg!(target_arch = "x86_64") {
+        exact(&["compat-restarted"]);
+    }
+}
+
+#[test]
 fn a_call_within_the_handler_of_a_restarted_call() {
     exact(&["nested"]);
 }

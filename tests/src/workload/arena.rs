@@ -92,8 +92,15 @@ impl Arena {
 
     /// Changes the protection of the whole mapping.
     pub fn protect(&self, prot: i32) {
-        // SAFETY: the mapping is ours, and no references into it exist.
-        let result = unsafe { libc::mprotect(self.base.cast(), self.len, prot) };
+        self.protect_from(0, prot);
+    }
+
+    /// Changes the protection from a byte, the first of a page, to the end.
+    pub fn protect_from(&self, offset: usize, prot: i32) {
+        assert!(offset <= self.len, "offset {offset} of {}", self.len);
+        // SAFETY: the range lies in the mapping, and no references into it exist.
+        let result =
+            unsafe { libc::mprotect(self.base.add(offset).cast(), self.len - offset, prot) };
         assert_eq!(result, 0, "mprotect: {}", io::Error::last_os_error());
     }
 }

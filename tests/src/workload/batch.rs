@@ -120,6 +120,18 @@ impl Batch {
         self.arena.get(PAGE, self.capacity * self.layout.size)
     }
 
+    /// Overwrites the first headers, with what a call left elsewhere.
+    pub fn put_headers(&self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity * self.layout.size, "that many headers");
+        self.arena.put(PAGE, bytes);
+    }
+
+    /// Overwrites message `i`'s name buffer, with what a call left elsewhere.
+    pub fn put_name(&self, i: usize, bytes: &[u8]) {
+        assert!(bytes.len() <= NAME_LEN, "a name");
+        self.arena.put(self.name_at(i), bytes);
+    }
+
     /// Points message `i` at a name buffer.
     pub fn set_name(&self, i: usize, addr: u64, len: u32) {
         self.set_field(i, self.layout.name, self.layout.word, addr);

@@ -210,3 +210,28 @@ pub fn cold(context: &Context) {
     context.recorder.record(&truth);
     udp.check(&truth);
 }
+
+/// The array of headers and a name buffer end where their mappings do, although
+/// `vlen` and `namelen` say that they go on: the kernel looks at what it needs only.
+pub fn edge(context: &Context) {
+    let udp = Udp::v4();
+    let [headers, names] = [(), ()].map(|()| Arena::new(2 * PAGE));
+    for arena in [&headers, &names] {
+        arena.protect_from(PAGE, libc::PROT_NONE);
+    }
+    for vlen in [4, 64, 1000, u32::MAX] {
+        let batch = Batch::new(false, 3);
+        let array = batch.headers().len();
+        // sockaddr_in has 16 bytes.
+        batch.set_name(0, names.addr(PAGE - 16), 128);
+        headers.put(PAGE - array, &batch.headers());
+        udp.send_all(2);
+        let msgvec = Some(headers.addr(PAGE - array));
+        let call = Call { msgvec, vlen, ..Call::new(Native, udp.fd(), &batch) };
+        let made = call.make();
+        assert_eq!(made.ret, 2, "both datagrams were waiting");
+        batch.put_headers(&headers.get(PAGE - array, array));
+        batch.put_name(0, &names.get(PAGE - 16, 16));
+        udp.check(&context.tell(&made));
+    }
+}

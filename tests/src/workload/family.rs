@@ -11,7 +11,7 @@ use super::batch::Batch;
 use super::call::{Call, Moment};
 use super::entry::Entry::Native;
 use super::process::reap;
-use super::sockets::Udp;
+use super::sockets::{Udp, payload};
 use super::truth::{absent, interval};
 use super::watch::wait_blocked;
 use super::{Context, process};
@@ -37,6 +37,37 @@ pub fn threads(context: &Context) {
                 process::set_comm(&format!("worker-{i}"));
                 calls(context, context.options.count);
             });
+        }
+    });
+}
+
+/// Threads that all block before the first is served.
+pub fn crowd(context: &Context) {
+    let (tell, told) = mpsc::channel();
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    thread::scope(|scope| {
+        for i in 0..context.options.threads {
+            let tell = tell.clone();
+            let wait = move || {
+                process::set_comm(&format!("crowd-{i}"));
+                let udp = Udp::v4();
+                let addr = udp.receiver.local_addr().expect("our own address");
+                let batch = Batch::new(false, 1);
+                let call = Call::new(Native, udp.fd(), &batch).flags(0).timeout(20, i as i64);
+                tell.send((process::tid(), addr)).expect("the main thread listens");
+                let made = call.make();
+                assert_eq!(made.ret, 1, "the kernel's answer");
+                context.tell(&made);
+            };
+            thread::Builder::new().stack_size(1 << 18).spawn_scoped(scope, wait).expect("a thread");
+        }
+        let count = context.options.threads as usize;
+        let crowd: Vec<_> = told.iter().take(count).collect();
+        for (tid, _) in &crowd {
+            wait_blocked(process::pid(), *tid, Native.nr());
+        }
+        for (i, (_, addr)) in crowd.iter().enumerate() {
+            sender.send_to(&payload(i), addr).expect("a datagram can be sent");
         }
     });
 }
