@@ -175,7 +175,7 @@ fn strace_call(line: &str) -> Option<Told> {
         -1 if result.contains("EAGAIN") => -11,
         ret => ret,
     };
-    let lens = call.split("msg_len=").skip(1).filter_map(number).collect();
+    let lens = call.split(" msg_len=").skip(1).filter_map(number).collect();
     // …, vlen, flags, timeout)
     let mut last = call.rsplit(", ");
     let (_timeout, flags, vlen) = (last.next(), last.next()?, last.next()?);

@@ -225,3 +225,18 @@ fn attached_says_the_hook_and_the_events() {
     assert_eq!(start["kernel"], release.trim(), "{start}");
     attached.stop();
 }
+
+#[test]
+fn completions_and_the_manual_page_are_made_from_the_options() {
+    for (args, words) in [
+        (&["completions", "bash"][..], ["--max-loss", "--follow"]),
+        (&["completions", "zsh"], ["--max-loss", "--follow"]),
+        (&["man"], [".TH", "cgroup"]),
+    ] {
+        let finished = tracer::run(args);
+        finished.expect_code(0);
+        for word in words {
+            assert!(finished.stdout.contains(word), "no {word} in the output of {args:?}");
+        }
+    }
+}
