@@ -141,8 +141,28 @@ pub struct Offsets {
     pub sigaction_handler: u32,
     /// `k_sigaction.sa.sa_flags`
     pub sigaction_flags: u32,
-    /// 0.
-    pub reserved: u32,
+    /// `task_struct.mm`
+    pub task_mm: u32,
+    /// `mm_struct.exe_file`
+    pub mm_exe_file: u32,
+    /// `file.f_path.mnt`
+    pub file_mnt: u32,
+    /// `file.f_path.dentry`
+    pub file_dentry: u32,
+    /// `dentry.d_parent`
+    pub dentry_parent: u32,
+    /// `dentry.d_name.name`
+    pub dentry_name: u32,
+    /// `dentry.d_hash.pprev`
+    pub dentry_pprev: u32,
+    /// `vfsmount.mnt_root`
+    pub vfsmount_root: u32,
+    /// `mount.mnt`
+    pub mount_mnt: u32,
+    /// `mount.mnt_parent`
+    pub mount_parent: u32,
+    /// `mount.mnt_mountpoint`
+    pub mount_mountpoint: u32,
 }
 
 /// The read-only global `CONFIG` of the kernel programs.
@@ -182,7 +202,7 @@ pub struct Config {
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
 pub const THREAD_HEAD: usize = 32 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
-pub const SCRATCH_HEAD: usize = 48;
+pub const SCRATCH_HEAD: usize = 72;
 
 /// Size of a value of the map `THREADS` when up to `messages` messages are kept.
 pub const fn thread_size(messages: u32) -> usize {

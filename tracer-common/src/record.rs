@@ -29,6 +29,10 @@ pub const MAX_ARGS: usize = 6;
 pub const COMM_LEN: usize = 16;
 /// Most bytes of a socket address (`sizeof(struct sockaddr_storage)`).
 pub const MAX_NAME: usize = 128;
+/// Most bytes of an executable's path, NULs included.
+pub const MAX_EXE: usize = 1024;
+/// Most bytes of one component of a path, with its NUL (`NAME_MAX` + 1).
+pub const MAX_COMPONENT: usize = 256;
 /// Most messages of one call that a record can hold.
 pub const MAX_MESSAGES: u32 = 1024;
 /// Most messages of one call on a kernel without `bpf_loop` (before 5.17).
@@ -58,8 +62,10 @@ pub mod flags {
     pub const ARGS_FROM_USER: u32 = 1 << 4;
     /// The arguments lie in user memory that could not be read.
     pub const ARGS_FAULTED: u32 = 1 << 5;
-    /// The records hold no messages because they were not asked for.
+    /// The record holds no messages because they were not asked for.
     pub const NO_MESSAGES: u32 = 1 << 6;
+    /// The executable's file has been removed.
+    pub const EXE_DELETED: u32 = 1 << 7;
 }
 
 /// The kinds of sections. Append-only.
@@ -78,6 +84,9 @@ pub enum SectionKind {
     ExitHeaders = 5,
     /// Source addresses: for each message a [`NameHeader`] and its bytes.
     Names = 6,
+    /// The path of the executable: its components, last one first, each with a
+    /// NUL. Only in the first record of a thread and of each program it executes.
+    Exe = 7,
 }
 
 /// How the reading of something went.
@@ -125,6 +134,7 @@ impl TryFrom<u16> for SectionKind {
             Self::EntryHeaders,
             Self::ExitHeaders,
             Self::Names,
+            Self::Exe,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == raw)
@@ -230,6 +240,8 @@ pub mod unknown {
     pub const NET_NS: u32 = 1 << 4;
     /// [`super::Task::exec_id`]
     pub const EXEC_ID: u32 = 1 << 5;
+    /// The path of the executable.
+    pub const EXE: u32 = 1 << 6;
 }
 
 /// A timeout as it lies in user memory: two 64-bit fields, or two 32-bit fields
@@ -285,6 +297,9 @@ pub const fn max_len(messages: u32) -> usize {
     size_of::<Call>()
         + 3 * size_of::<SectionHeader>()
         + messages as usize * (2 * 64 + size_of::<NameHeader>() + MAX_NAME)
+        + size_of::<SectionHeader>()
+        + MAX_EXE
+        + MAX_COMPONENT
 }
 
 /// A native `struct mmsghdr` (include/linux/socket.h).

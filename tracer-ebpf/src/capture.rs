@@ -13,7 +13,7 @@ use tracer_common::{
 use crate::{
     abi::{self, Matched},
     config::config,
-    gate,
+    exe, gate,
     maps::{OVERFLOWS, RING, SCRATCH, STATS, Scratch, THREAD_COUNT, Thread, state},
     mem::{self, opaque},
     pending,
@@ -152,9 +152,16 @@ pub unsafe fn write_short(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         let call = &raw mut (*thread).call;
-        (*call).header.len = CALL as u32;
-        (*call).header.cpu = cpu_id();
-        output(thread, call.cast(), CALL);
+        let cpu = cpu_id();
+        (*call).header.cpu = cpu;
+        if (*thread).fresh == 0 {
+            (*call).header.len = CALL as u32;
+            output(thread, call.cast(), CALL);
+            return;
+        }
+        let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return };
+        mem::read_kernel((&raw mut (*scratch).record).cast(), CALL as u32, call.cast());
+        finish_fresh(thread, scratch, CALL);
     }
 }
 
@@ -244,17 +251,49 @@ unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u
         (*header).full = names as u32;
         (*header).count = exits as u32;
 
-        let len = opaque(at + SECTION + names);
-        if len > limit() {
-            return;
+        let len = at + SECTION + names;
+        if (*thread).fresh != 0 {
+            finish_fresh(thread, scratch, len);
+        } else {
+            output_scratch(thread, scratch, len);
         }
+    }
+}
+
+/// Writes a record that lacks nothing but the path of the executable.
+///
+/// # Safety
+/// `thread` is the current thread's, `scratch` this CPU's with `len` bytes of a record.
+#[inline(always)]
+unsafe fn finish_fresh(thread: *mut Thread, scratch: *mut Scratch, len: u64) {
+    let at = opaque(len);
+    if at > limit() {
+        return;
+    }
+    // SAFETY: the caller vouches for both; there is room for a path after `limit`.
+    unsafe { output_scratch(thread, scratch, at + exe::append(scratch, at)) };
+}
+
+/// Writes the record that was put together.
+///
+/// # Safety
+/// `thread` is the current thread's, `scratch` this CPU's with `len` bytes of a record.
+#[inline(always)]
+unsafe fn output_scratch(thread: *mut Thread, scratch: *mut Scratch, len: u64) {
+    let len = opaque(len);
+    if len > limit() + exe::ROOM {
+        return;
+    }
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
         (*record.cast::<Call>()).header.len = len as u32;
         output(thread, record, len);
     }
 }
 
-/// Bytes that a record may have with the configured number of messages: the
-/// patched size of [`Scratch::record`].
+/// Bytes that a record may have with the configured number of messages, before
+/// the path of the executable.
 #[inline(always)]
 fn limit() -> u64 {
     CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
@@ -378,9 +417,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
 ///
 /// A wakeup costs the traced call several microseconds, so the reader looks by
 /// itself many times a second, and is woken only as the ring fills: when the
-/// fill passes the mark, and again at each further step of `wake_shift`. It is also
-/// woken for the first record of a program image, so that it gets to look into
-/// /proc before a short-lived process is gone.
+/// fill passes the mark, and again at each further step of `wake_shift`.
 ///
 /// # Safety
 /// `record` is readable for `len` bytes, and `thread` is what it is made from.
@@ -391,9 +428,7 @@ unsafe fn output(thread: *mut Thread, record: *mut u8, len: u64) {
         let before = RING.query(0);
         let after = before + len;
         let step = config!(wake_shift);
-        let filling = after > config!(wake_mark) && (before >> step) != (after >> step);
-        let wake = filling || (*thread).fresh != 0;
-        (*thread).fresh = 0;
+        let wake = after > config!(wake_mark) && (before >> step) != (after >> step);
         let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
         let ring = (&raw const RING).cast_mut().cast();
         generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) != 0
@@ -403,6 +438,8 @@ unsafe fn output(thread: *mut Thread, record: *mut u8, len: u64) {
         (*stats).seen += 1;
         if full {
             (*stats).ring_full += 1;
+        } else {
+            (*thread).fresh = 0;
         }
         if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
             (*stats).ended += 1;

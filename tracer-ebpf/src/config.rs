@@ -40,7 +40,17 @@ static CONFIG: Global<Config> = Global::new(Config {
         pid_ns_inum: 0,
         sigaction_handler: 0,
         sigaction_flags: 0,
-        reserved: 0,
+        task_mm: 0,
+        mm_exe_file: 0,
+        file_mnt: 0,
+        file_dentry: 0,
+        dentry_parent: 0,
+        dentry_name: 0,
+        dentry_pprev: 0,
+        vfsmount_root: 0,
+        mount_mnt: 0,
+        mount_parent: 0,
+        mount_mountpoint: 0,
     },
 });
 

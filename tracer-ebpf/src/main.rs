@@ -15,6 +15,7 @@
 mod abi;
 mod capture;
 mod config;
+mod exe;
 mod gate;
 mod maps;
 mod mem;

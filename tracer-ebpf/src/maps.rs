@@ -111,6 +111,10 @@ pub struct Scratch {
     /// 1 where they have the compat layout.
     pub compat: u32,
     pub reserved: u32,
+    /// While a path is walked: where it has come to, and the bytes so far.
+    pub mnt: u64,
+    pub dentry: u64,
+    pub path: u64,
     /// The record. Patched: as long as `--messages` needs.
     pub record: [u8; max_len(MAX_MESSAGES)],
 }

@@ -73,6 +73,12 @@ impl Current {
         self.0.pointer(config!(offsets.task_signal)).u32(config!(offsets.signal_live)) == 0
     }
 
+    /// The file that the process executes; 0 where it has none.
+    #[inline(always)]
+    pub fn exe_file(self) -> *const u8 {
+        self.0.pointer(config!(offsets.task_mm)).pointer(config!(offsets.mm_exe_file)).0
+    }
+
     /// CLOCK_BOOTTIME when the thread group's leader started, ns.
     #[inline(always)]
     fn start_boottime(self) -> u64 {
@@ -93,7 +99,7 @@ impl Current {
 
 /// Whether this kernel offers a way to read a field of [`Task`].
 #[inline(always)]
-fn known(field: u32) -> bool {
+pub fn known(field: u32) -> bool {
     config!(task_unknown) & field == 0
 }
 

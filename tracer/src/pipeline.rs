@@ -54,8 +54,8 @@ pub struct Pipeline {
     pub clock: Clock,
     /// Where events go.
     pub outputs: Vec<Output>,
-    /// What /proc knows; none in a replay.
-    pub processes: Option<Processes>,
+    /// The executables of callers.
+    pub processes: Processes,
     /// Whether health records are wanted.
     pub health: bool,
     /// The raw records' copy.
@@ -84,7 +84,7 @@ impl Pipeline {
             filter: Criteria::default(),
             clock,
             outputs,
-            processes: None,
+            processes: Processes::default(),
             health: true,
             recording: None,
             most: None,
@@ -118,9 +118,7 @@ impl Pipeline {
             }
         };
         let mut event = decode::decode(&parsed, &self.clock);
-        if let Some(processes) = &mut self.processes {
-            processes.complete(parsed.task(), &mut event);
-        }
+        self.processes.complete(&parsed, &mut event);
         let of_wanted_event = self
             .events
             .as_ref()

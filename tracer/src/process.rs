@@ -1,10 +1,14 @@
-//! What /proc knows of a process and the record does not: its executable.
+//! The executables of callers: from the first record of each program image, and
+//! from /proc where that record is missing.
 
 use std::{collections::HashMap, fs, os::unix::ffi::OsStringExt, sync::Arc};
 
 use tracer_common::record::{Task, unknown};
 
-use crate::event::{Event, Reason, Text};
+use crate::{
+    event::{Event, Reason, Text},
+    record::Record,
+};
 
 /// Entries kept; past it all are dropped and looked up anew.
 const MOST: usize = 16 << 10;
@@ -23,20 +27,33 @@ struct Image {
     exec_id: u32,
 }
 
-/// Executables of processes, looked up once for each program image.
+/// Executables, one for each program image.
 #[derive(Default)]
 pub struct Processes {
     exes: HashMap<Image, Option<Arc<[u8]>>>,
+    proc: bool,
 }
 
 impl Processes {
-    /// Fills in what /proc knows of the caller of an event.
-    pub fn complete(&mut self, task: &Task, event: &mut Event) {
+    /// Of this machine: what the records do not say is looked up in /proc.
+    pub fn live() -> Self {
+        Self { proc: true, ..Self::default() }
+    }
+
+    /// Fills in the executable of the caller of an event.
+    pub fn complete(&mut self, record: &Record<'_>, event: &mut Event) {
+        let task = record.task();
         let image = Image { pid: task.pid, start: task.start_boottime_ns, exec_id: task.exec_id };
         if self.exes.len() >= MOST {
             self.exes.clear();
         }
-        let exe = self.exes.entry(image).or_insert_with(|| exe(task).map(Arc::from));
+        if let Some(path) = record.exe.and_then(|exe| exe.path()) {
+            self.exes.insert(image, Some(path.into()));
+        }
+        let exe = self
+            .exes
+            .entry(image)
+            .or_insert_with(|| self.proc.then(|| exe(task)).flatten().map(Arc::from));
         match exe {
             Some(path) => event.process.exe = Text::new(path.to_vec()),
             None => {

@@ -150,6 +150,38 @@ pub struct Record<'a> {
     pub remaining: Field<Timeout>,
     /// The messages, where the record has any.
     pub messages: Option<Messages<'a>>,
+    /// The path of the executable, in the first record of a program image.
+    pub exe: Option<Exe<'a>>,
+}
+
+/// The path of an executable.
+#[derive(Clone, Copy, Debug)]
+pub struct Exe<'a> {
+    /// How reading went.
+    pub status: Status,
+    /// Its components, the last one first, each with a NUL.
+    pub components: &'a [u8],
+    /// Whether the file has been removed.
+    pub deleted: bool,
+}
+
+impl Exe<'_> {
+    /// The path as /proc/PID/exe shows it; none where not all of it was read.
+    pub fn path(&self) -> Option<Vec<u8>> {
+        let components = self.components.strip_suffix(&[0])?;
+        if self.status != Status::Read {
+            return None;
+        }
+        let mut path = Vec::with_capacity(self.components.len() + 1);
+        for component in components.rsplit(|byte| *byte == 0) {
+            path.push(b'/');
+            path.extend(component);
+        }
+        if self.deleted {
+            path.extend(b" (deleted)");
+        }
+        Some(path)
+    }
 }
 
 impl Record<'_> {
@@ -196,13 +228,18 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         timeout(&call.requested_section, call.requested, SectionKind::TimeoutRequested)?;
     let remaining =
         timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
-    let messages = sections(&mut cursor, abi)?;
-    Ok(Record { call, event, abi, requested, remaining, messages })
+    let deleted = header.flags & record::flags::EXE_DELETED != 0;
+    let (messages, exe) = sections(&mut cursor, abi, deleted)?;
+    Ok(Record { call, event, abi, requested, remaining, messages, exe })
 }
 
 /// Reads the sections after the fixed part.
-fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi) -> Result<Option<Messages<'a>>, RecordError> {
-    let (mut entry, mut exit, mut names) = (None, None, None);
+fn sections<'a>(
+    cursor: &mut Cursor<'a>,
+    abi: Abi,
+    deleted: bool,
+) -> Result<(Option<Messages<'a>>, Option<Exe<'a>>), RecordError> {
+    let (mut entry, mut exit, mut names, mut exe) = (None, None, None, None);
     while !cursor.rest.is_empty() {
         let section: SectionHeader = cursor.take("section header")?;
         let len = usize::try_from(section.len).unwrap_or(usize::MAX);
@@ -221,6 +258,10 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi) -> Result<Option<Messages<'a>
                 exit.replace(headers(&section, body, abi, "exit")?).is_some()
             }
             SectionKind::Names => names.replace(name_list(&section, body)?).is_some(),
+            SectionKind::Exe => {
+                let status = status(section.status)?;
+                exe.replace(Exe { status, components: body, deleted }).is_some()
+            }
             SectionKind::Task | SectionKind::TimeoutRequested | SectionKind::TimeoutRemaining => {
                 true
             }
@@ -229,16 +270,17 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi) -> Result<Option<Messages<'a>
             return Err(RecordError::Inconsistent("repeated"));
         }
     }
-    match (entry, exit, names) {
+    let messages = match (entry, exit, names) {
         (Some(entry), Some(exit), Some(names)) => {
             if names.len() > exit.len() || entry.wanted != exit.wanted {
                 return Err(RecordError::Inconsistent("messages"));
             }
-            Ok(Some(Messages { entry, exit, names }))
+            Some(Messages { entry, exit, names })
         }
-        (None, None, None) => Ok(None),
-        _ => Err(RecordError::Inconsistent("messages")),
-    }
+        (None, None, None) => None,
+        _ => return Err(RecordError::Inconsistent("messages")),
+    };
+    Ok((messages, exe))
 }
 
 fn fixed(

@@ -1,8 +1,7 @@
 //! Recordings: the ring's records as they came, to be decoded later and elsewhere.
 //!
 //! A file is a line of JSON ([`Header`]), then each record as its length (32 bits,
-//! little-endian) and its bytes. What /proc knew at the time is not kept, so that
-//! paths of executables are missing from a replay.
+//! little-endian) and its bytes. What /proc knew at the time is not kept.
 
 use std::{
     fs::File,

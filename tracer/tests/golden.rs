@@ -6,12 +6,7 @@
 
 use std::{fs, path::Path};
 
-use tracer::{
-    decode::{self},
-    encode::json,
-    record,
-    recording::Reader,
-};
+use tracer::{decode, encode::json, process::Processes, record, recording::Reader};
 
 #[test]
 fn recordings_become_their_json() {
@@ -45,9 +40,11 @@ fn decoded(path: &Path) -> String {
     let clock = reader.header.clock;
     let mut out = Vec::new();
     let mut seq = 0;
+    let mut processes = Processes::default();
     while let Some(bytes) = reader.next_record().unwrap() {
         let parsed = record::parse(bytes).unwrap_or_else(|error| panic!("record {seq}: {error}"));
         let mut event = decode::decode(&parsed, &clock);
+        processes.complete(&parsed, &mut event);
         seq += 1;
         event.seq = seq;
         json::line(&event, &mut out).unwrap();

@@ -75,7 +75,7 @@ pub fn run(options: Trace) -> Result<ExitCode, Failure> {
     };
     let mut pipeline = Pipeline::new(stream, clock, outputs);
     pipeline.filter = divided.user.clone();
-    pipeline.processes = Some(Processes::default());
+    pipeline.processes = Processes::live();
     pipeline.health = options.output.health == Switch::On;
     pipeline.most = options.capture.count;
     if let Some(path) = &options.capture.record {

@@ -34,7 +34,7 @@ use crate::{
 type Missing = BTreeMap<String, Reason>;
 
 /// Decodes a record. `seq` is left 0, and the executable's path missing: the
-/// pipeline knows them.
+/// pipeline fills them in.
 pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     let header = &record.call.header;
     let mut missing = Missing::new();

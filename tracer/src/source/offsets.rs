@@ -179,6 +179,22 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
         unknown::EXEC_ID,
         &mut [(&mut offsets.task_self_exec_id, find("task_struct.self_exec_id"))],
     );
+    set(
+        unknown::EXE,
+        &mut [
+            (&mut offsets.task_mm, find("task_struct.mm")),
+            (&mut offsets.mm_exe_file, find("mm_struct.exe_file")),
+            (&mut offsets.file_mnt, find("file.f_path.mnt")),
+            (&mut offsets.file_dentry, find("file.f_path.dentry")),
+            (&mut offsets.dentry_parent, find("dentry.d_parent")),
+            (&mut offsets.dentry_name, find("dentry.d_name.name")),
+            (&mut offsets.dentry_pprev, find("dentry.d_hash.pprev")),
+            (&mut offsets.vfsmount_root, find("vfsmount.mnt_root")),
+            (&mut offsets.mount_mnt, find("mount.mnt")),
+            (&mut offsets.mount_parent, find("mount.mnt_parent")),
+            (&mut offsets.mount_mountpoint, find("mount.mnt_mountpoint")),
+        ],
+    );
     layout.task_unknown = unknown_fields;
     offsets.task_signal = find("task_struct.signal").unwrap_or(0);
     offsets.signal_live = find("signal_struct.live").unwrap_or(0);
