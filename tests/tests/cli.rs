@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tests::child::{Finished, Running};
-use tests::skip::{is_root, require_root_bpf};
+use tests::skip::require_root_bpf;
 use tests::stream::Stream;
 use tests::tracer::{self, Attached, Waiting, around};
+use tests::workload::watch;
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
@@ -103,6 +104,43 @@ fn a_closed_pipe_ends_it_quietly() {
     }
 }
 
+/// A tracer that can't get rid of its events, since nobody reads its pipe, ends at
+/// the second SIGINT.
+#[test]
+fn a_second_sigint_ends_it_at_once() {
+    if !require_root_bpf("cli") {
+        return;
+    }
+    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", "5000"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let command = tracer::command(&["-o", "json", "--pid", &waiting.pid()]);
+    let mut running = Running::start_into(command, writer);
+    running.stderr.wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
+    waiting.go();
+    let pid = running.id() as i32;
+    watch::until("a thread of the tracer blocked in a write", || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        tasks.flatten().find_map(|task| {
+            let syscall = std::fs::read_to_string(task.path().join("syscall")).ok()?;
+            let number: i64 = syscall.split(' ').next()?.parse().ok()?;
+            [libc::SYS_write, libc::SYS_writev].contains(&number).then_some(())
+        })
+    });
+    running.signal(libc::SIGINT);
+    // Two signals at once would be one: the first is taken once nothing is pending.
+    watch::until("the first SIGINT taken", || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?;
+        let pending = u64::from_str_radix(pending.trim(), 16).ok()?;
+        (pending & 1 << (libc::SIGINT - 1) == 0).then_some(())
+    });
+    running.signal(libc::SIGINT);
+    let start = Instant::now();
+    running.wait();
+    assert!(start.elapsed() < Duration::from_secs(5), "at once: {:?}", start.elapsed());
+    drop(reader);
+}
+
 #[test]
 fn an_event_reaches_a_pipe_soon() {
     let Some((mut waiting, mut attached)) = attached(&[], &["blocked"]) else { return };
@@ -135,6 +173,39 @@ fn a_pipe_gets_json_without_being_asked() {
 }
 
 #[test]
+fn events_go_to_every_destination() {
+    if !require_root_bpf("cli") {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let paths = ["one", "other"].map(|name| folder.path().join(name));
+    let [one, other] = paths.each_ref().map(|path| format!("file:{}", path.display()));
+    let args = ["-w", "-", "-w", &one, "-w", &other];
+    let Some((waiting, attached)) = attached(&args, &["udp4", "--count", "5"]) else { return };
+    let truth = waiting.go();
+    let (stream, finished) = attached.stop();
+    stream.assert_exactly(&truth);
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("the destination");
+        assert_eq!(text, finished.stdout, "{}", path.display());
+    }
+}
+
+#[test]
+fn two_tracers_do_not_disturb_each_other() {
+    if !require_root_bpf("cli") {
+        return;
+    }
+    let Some((waiting, one)) = attached(&[], &["eagain", "--count", "100"]) else { return };
+    let other = Attached::start(&["--pid", &waiting.pid()]);
+    let truth = waiting.go();
+    for tracer in [other, one] {
+        let (stream, _) = tracer.stop();
+        stream.assert_exactly(&truth);
+    }
+}
+
+#[test]
 fn a_table_is_for_people() {
     if !require_root_bpf("cli") {
         return;
@@ -151,51 +222,6 @@ fn a_table_is_for_people() {
     let row = row.unwrap_or_else(|| panic!("the call's row: {}", finished.stdout));
     assert!(row.contains("red"), "{row}");
     assert!(!finished.stdout.contains("\u{1b}[31m"), "a stranger's escape: {:?}", finished.stdout);
-}
-
-#[test]
-fn list_in_json_names_events_arguments_and_numbers() {
-    let finished = tracer::run(&["list", "-o", "json"]);
-    finished.expect_code(0);
-    let value: Value = serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", finished.stdout));
-    let text = value.to_string();
-    for word in [
-        "recvmmsg",
-        "recvmmsg_time32",
-        "sockfd",
-        "msgvec",
-        "vlen",
-        "flags",
-        "timeout",
-        "TOCTOU",
-        "299",
-        "337",
-        "417",
-        "537",
-        "243",
-        "365",
-        "socketcall",
-    ] {
-        assert!(text.contains(word), "no {word} in {text}");
-    }
-    let finished = tracer::run(&["list"]);
-    finished.expect_code(0);
-    assert!(finished.stdout.contains("recvmmsg_time32"), "{}", finished.stdout);
-}
-
-#[test]
-fn doctor_in_json() {
-    let finished = tracer::run(&["doctor", "-o", "json"]);
-    let value: Value = serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", finished.stdout));
-    assert!(value.is_object(), "{value}");
-    if is_root() {
-        finished.expect_code(0);
-        assert!(value.to_string().contains("raw-tracepoint"), "the hook: {value}");
-    }
-    let finished = tracer::run(&["doctor"]);
-    assert!(!finished.stdout.is_empty(), "{finished:#?}");
 }
 
 #[test]
@@ -224,19 +250,4 @@ fn attached_says_the_hook_and_the_events() {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
     assert_eq!(start["kernel"], release.trim(), "{start}");
     attached.stop();
-}
-
-#[test]
-fn completions_and_the_manual_page_are_made_from_the_options() {
-    for (args, words) in [
-        (&["completions", "bash"][..], ["--max-loss", "--follow"]),
-        (&["completions", "zsh"], ["--max-loss", "--follow"]),
-        (&["man"], [".TH", "cgroup"]),
-    ] {
-        let finished = tracer::run(args);
-        finished.expect_code(0);
-        for word in words {
-            assert!(finished.stdout.contains(word), "no {word} in the output of {args:?}");
-        }
-    }
 }

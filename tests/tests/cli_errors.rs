@@ -48,6 +48,8 @@ fn bad_values_are_usage_errors() {
     refused(2, &["--max-loss=some"], &["--max-loss"]);
     refused(2, &["--output=yaml"], &["--output", "json"]);
     refused(2, &["--hook=magic"], &["--hook"]);
+    refused(2, &["--follow"], &["--follow", "--pid"]);
+    refused(2, &["--write=nowhere"], &["--write", "file:"]);
     refused(2, &["--no-such-option"], &["--no-such-option"]);
     refused(2, &["no-such-command"], &["no-such-command"]);
 }

@@ -64,3 +64,19 @@ fn started_before_the_tracer() {
     }
     assert_eq!(stream.lost(), 0, "nothing is lost: {}", stream.end());
 }
+
+/// A call that is still under way when the tracer ends is counted, not shown.
+#[test]
+fn still_under_way_at_the_end() {
+    if !require_root_bpf("native_blocking") {
+        return;
+    }
+    let mut waiting = Waiting::start(WORKLOAD, &["blocked"]);
+    let attached = Attached::start(&["--pid", &waiting.pid()]);
+    waiting.workload.say("first call");
+    waiting.workload.stdout.wait_for("ready", |line| line.starts_with("ready "));
+    let (stream, _) = attached.stop();
+    stream.assert_exactly(&[]);
+    assert_eq!(stream.total("unfinished"), 1, "{}", stream.end());
+    waiting.go();
+}

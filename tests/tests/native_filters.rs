@@ -209,6 +209,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
+        let _ = fs::remove_dir(self.0.join("below"));
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -222,21 +223,28 @@ fn cgroup() {
         Ok(cgroup) => cgroup,
         Err(error) => return skip("native_filters cgroup", &error),
     };
+    let below = cgroup.0.join("below");
+    fs::create_dir(&below).expect("a cgroup below our own");
+    let inside = Some(cgroup.0.as_path());
     let cases = [
-        (cgroup.path(), true, true),
-        (cgroup.path(), false, false),
-        (format!("!{}", cgroup.path()), true, false),
-        (format!("!{}", cgroup.path()), false, true),
+        (cgroup.path(), inside, true),
+        (cgroup.path(), Some(&below), true),
+        (cgroup.path(), None, false),
+        (format!("{}/below", cgroup.path()), inside, false),
+        (format!("!{}", cgroup.path()), inside, false),
+        (format!("!{}", cgroup.path()), Some(&below), false),
+        (format!("!{}", cgroup.path()), None, true),
     ];
     for (filter, member, traced) in cases {
         let waiting = Waiting::start(WORKLOAD, &EAGAIN);
-        if member {
-            fs::write(cgroup.0.join("cgroup.procs"), waiting.pid()).expect("a process can move");
+        if let Some(folder) = member {
+            fs::write(folder.join("cgroup.procs"), waiting.pid()).expect("a process can move");
         }
         let attached = Attached::start(&["--pid", &waiting.pid(), "--cgroup", &filter]);
         let mut truth = waiting.go();
         let (stream, _) = attached.stop();
         truth.retain(|_| traced);
+        assert_eq!(truth.len(), stream.events.len(), "--cgroup {filter}, member of {member:?}");
         stream.assert_exactly(&truth);
     }
 }
