@@ -200,7 +200,7 @@ pub struct Config {
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 32 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 64 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 72;
 

@@ -13,6 +13,18 @@ use tracer_common::{
 /// Most bytes of the mmsghdr array that one record can hold.
 pub const MAX_HEADERS: usize = MAX_MESSAGES as usize * 64;
 
+/// What is kept of a call while another one is made in a signal handler: the rest
+/// is read anew when it is restarted, by us as by the kernel.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Outer {
+    pub ip: u64,
+    pub sp: u64,
+    pub entry_ns: u64,
+    pub nr: u32,
+    pub flags: u32,
+}
+
 /// What is remembered of a thread: its call under way, and the record of it in
 /// the making.
 #[repr(C)]
@@ -27,6 +39,9 @@ pub struct Thread {
     /// Where the call was made from: a restart comes from the same place.
     pub ip: u64,
     pub sp: u64,
+    /// A call that will be restarted once the signal handler returns in which the
+    /// present one is made; none where its `flags` are 0.
+    pub outer: Outer,
     /// The record so far.
     pub call: Call,
     /// The mmsghdr array at entry. Patched: as long as `--messages` needs.

@@ -17,7 +17,7 @@ use crate::{
     capture,
     config::config,
     gate,
-    maps::{BLANK, IN_USE, OVERFLOWS, THREAD_COUNT, THREADS, Thread, state},
+    maps::{BLANK, IN_USE, OVERFLOWS, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem::{self, opaque},
     regs::Regs,
     task,
@@ -40,23 +40,33 @@ pub fn enter<R: Regs, L: Loop>(regs: R) {
     // SAFETY: an entry of THREADS belongs to the current thread alone, and is
     // removed by that thread alone.
     unsafe {
-        // The kernel restarts an interrupted call by executing the same
-        // instruction on the same stack: to userspace it is still one call.
-        let restarted = ((*thread).state == state::INTERRUPTED
-            || (*thread).state == state::RESTARTING)
-            && (*thread).ip == ip
-            && (*thread).sp == sp
-            && (*thread).call.header.nr == matched.nr;
         let call = &raw mut (*thread).call;
         let mut bits = 0;
+        if (*thread).state == state::INTERRUPTED || (*thread).state == state::RESTARTING {
+            // Either this is that call again, or that one waits for the signal
+            // handler that makes this one.
+            (*thread).outer = Outer {
+                ip: (*thread).ip,
+                sp: (*thread).sp,
+                entry_ns: (*call).header.entry_ns,
+                nr: (*call).header.nr,
+                flags: (*call).header.flags & (flags::NO_ENTRY | flags::NO_ROOM)
+                    | flags::RESTARTED,
+            };
+        }
+        // The kernel restarts an interrupted call by executing the same
+        // instruction on the same stack: to userspace it is still one call.
+        let outer = &raw mut (*thread).outer;
+        let restarted = (*outer).flags != 0
+            && (*outer).ip == ip
+            && (*outer).sp == sp
+            && (*outer).nr == matched.nr;
         if restarted {
-            bits = flags::RESTARTED | (*call).header.flags & (flags::NO_ENTRY | flags::NO_ROOM);
+            bits = (*outer).flags;
+            (*call).header.entry_ns = (*outer).entry_ns;
+            (*outer).flags = 0;
         } else {
             (*call).header.entry_ns = bpf_ktime_get_ns();
-        }
-        // A call made from the signal handler that interrupted another one takes
-        // its place; the other begins anew when it is restarted.
-        if (*thread).state == state::IDLE {
             capture::stats(|stats| (*stats).begun += 1);
         }
         (*thread).state = state::IN_CALL;
@@ -231,6 +241,8 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
             let call = &raw mut (*thread).call;
             if (*call).task.pid != pid {
                 (*thread).state = state::IDLE;
+                (*thread).outer.flags = 0;
+                (*thread).fresh = 1;
                 task::describe_once(&raw mut (*call).task_section, &raw mut (*call).task);
             }
         }
@@ -275,7 +287,8 @@ pub fn release(tid: u32, thread: *mut Thread) {
     // SAFETY: the current thread's own entry.
     unsafe { (*thread).state = state::IDLE };
     let used = THREAD_COUNT.get(IN_USE).copied().unwrap_or(0);
-    if used > u64::from(config!(max_threads) / 4 * 3) {
+    // SAFETY: the current thread's own entry.
+    if used > u64::from(config!(max_threads) / 4 * 3) && unsafe { (*thread).outer.flags } == 0 {
         remove(tid);
     }
 }
