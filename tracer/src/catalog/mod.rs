@@ -1,3 +1,16 @@
-//! stub
+//! What there is to know without tracing anything: `tracer list` says what can be
+//! traced, `tracer doctor` whether it can be traced here.
+
 pub mod doctor;
 pub mod list;
+
+use anstyle::Style;
+
+/// Text in a style, where colours are wanted.
+fn styled(color: bool, style: Style, text: &str) -> String {
+    if color && style != Style::new() {
+        format!("{}{text}{}", style.render(), style.render_reset())
+    } else {
+        text.to_owned()
+    }
+}
