@@ -257,11 +257,8 @@ impl Health {
         self
     }
 
-    /// In one line, for people.
-    pub fn summary(&self) -> String {
-        match self.kind {
-            Kind::Start => format!("{} {}", self.stream.hook, self.stream.events.join(",")),
-            Kind::Loss | Kind::End => self.text.clone(),
-        }
+    /// The counts in one line, for people.
+    pub fn summary(&self) -> &str {
+        &self.text
     }
 }

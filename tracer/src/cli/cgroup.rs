@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::Failure;
-use crate::filter::Term;
+use crate::{filter::Term, source};
 
 /// The ids of the cgroups: inode numbers of their directories (kernfs ids).
 pub fn resolve(terms: &[Term<String>]) -> Result<Vec<Term<u64>>, Failure> {
     if terms.is_empty() {
         return Ok(Vec::new());
     }
-    let root = root().ok_or_else(|| {
+    let root = source::mounted("cgroup2").ok_or_else(|| {
         Failure::Runtime(
             "--cgroup needs a cgroup v2 hierarchy, and none is mounted \
              (mount -t cgroup2 none /sys/fs/cgroup)"
@@ -52,14 +52,4 @@ fn id(path: &Path) -> io::Result<u64> {
     // Every cgroup directory has it, and no other directory does.
     fs::metadata(path.join("cgroup.procs"))?;
     Ok(metadata.ino())
-}
-
-/// Where the v2 hierarchy is mounted (proc_pid_mountinfo(5)).
-pub fn root() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    mounts.lines().find_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let kind = filesystem.split(' ').next()?;
-        (kind == "cgroup2").then(|| mount.split(' ').nth(4)).flatten().map(PathBuf::from)
-    })
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     decode::Clock,
-    encode::Encoder,
+    encode::{Encoder, table::escape},
     filter::pushdown::{self, Divided},
     health::{Run, Stream},
     pipeline::Pipeline,
@@ -160,7 +160,7 @@ impl Session {
     /// Lets COMMAND go.
     fn release(&mut self, stopped: Stopped, command: &[OsString]) -> Result<(), Failure> {
         let fail = |error: std::io::Error| {
-            let program = command.first().map(|program| program.to_string_lossy());
+            let program = command.first().map(|program| escape(program.as_encoded_bytes()));
             Failure::Runtime(format!("cannot run {}: {error}", program.unwrap_or_default()))
         };
         let ended = self.signals.waker().map_err(fail)?;
@@ -363,7 +363,7 @@ fn find(program: &OsStr) -> Result<(), Failure> {
         fs::metadata(path)
             .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
     };
-    let shown = program.to_string_lossy();
+    let shown = escape(program.as_encoded_bytes());
     if shown.contains('/') {
         if executable(Path::new(program)) {
             return Ok(());

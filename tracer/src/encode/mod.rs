@@ -5,7 +5,10 @@ pub mod table;
 
 use std::io;
 
-use crate::{event::Event, health::Health};
+use crate::{
+    event::Event,
+    health::{Health, Kind},
+};
 
 /// An encoder of one stream.
 pub enum Encoder {
@@ -37,8 +40,11 @@ impl Encoder {
     pub fn health(&mut self, health: &Health, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Json => json::line(health, out),
+            // What else there is to say goes to stderr, on the same terminal.
             Self::Table(table) => {
-                table.health(health.kind.name(), &health.summary(), out);
+                if health.kind == Kind::Loss {
+                    table.health(health.kind.name(), health.summary(), out);
+                }
                 Ok(())
             }
         }

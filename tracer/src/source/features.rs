@@ -1,6 +1,6 @@
 //! What the running kernel and this process's privileges allow.
 
-use std::fs;
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use aya::{
     programs::ProgramType,
@@ -107,6 +107,17 @@ pub fn lockdown() -> Option<String> {
     let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
     let (_, mode) = text.split_once('[')?;
     mode.split_once(']').map(|(mode, _)| mode.to_owned())
+}
+
+/// Where a file system of a type is mounted (proc_pid_mountinfo(5)).
+pub fn mounted(filesystem: &str) -> Option<PathBuf> {
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    mounts.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = fields.nth(4)?;
+        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+        (kind == filesystem.as_bytes()).then(|| PathBuf::from(OsStr::from_bytes(point)))
+    })
 }
 
 /// Number of CPUs that may ever come online: the length of per-CPU arrays.

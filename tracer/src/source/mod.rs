@@ -11,5 +11,5 @@ mod offsets;
 
 pub use command::{Running, Stopped};
 pub use error::SourceError;
-pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities};
+pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities, mounted};
 pub use live::{KernelFilters, Live, Options};

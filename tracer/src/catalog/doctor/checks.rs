@@ -1,6 +1,6 @@
 //! The checks that explain, from what everything needs to what few need.
 
-use std::fs;
+use std::{fs, os::unix::ffi::OsStrExt};
 
 use rustix::{
     process::{Resource, getrlimit, getuid},
@@ -11,7 +11,7 @@ use tracer_common::record::MAX_MESSAGES_UNROLLED;
 use super::{Check, Status, hook};
 use crate::{
     encode::table::escape,
-    source::{Helpers, Kernel, SourceError, arch, check, lockdown, missing_capabilities},
+    source::{self, Helpers, Kernel, SourceError, arch, check, lockdown, missing_capabilities},
 };
 
 /// Inode number of the initial user namespace (include/linux/proc_ns.h).
@@ -55,7 +55,6 @@ pub fn all(kernel: &Kernel) -> Vec<Check> {
         jit(),
         bpf_loop(helpers),
         task_btf(helpers),
-        executables(),
         pid_namespace(),
         cgroups(),
         tracefs(),
@@ -240,22 +239,6 @@ fn task_btf(helpers: Option<Helpers>) -> Check {
     }
 }
 
-fn executables() -> Check {
-    if effective().contains(CapabilitySet::SYS_PTRACE) {
-        return Check::new(
-            "executables",
-            Status::Ok,
-            "process.exe of every process (CAP_SYS_PTRACE)",
-        );
-    }
-    Check::new(
-        "executables",
-        Status::Warn,
-        "without CAP_SYS_PTRACE process.exe is known only for processes of your own",
-    )
-    .remedy("run as root, or add CAP_SYS_PTRACE")
-}
-
 fn pid_namespace() -> Check {
     let name = "pid-namespace";
     match namespace("pid") {
@@ -263,23 +246,16 @@ fn pid_namespace() -> Check {
         Some(_) => Check::new(
             name,
             Status::Warn,
-            "not the initial one: events and --pid use the host's process ids, and \
-             process.exe is looked up among the container's",
+            "not the initial one: events and --pid use the host's process ids",
         )
         .remedy("share the host's (docker run --pid=host, hostPID: true)"),
         None => Check::new(name, Status::Unknown, "/proc/self/ns can't be read"),
     }
 }
 
-/// Where file systems of a type are mounted (proc_pid_mountinfo(5)), escaped.
+/// Where file systems of a type are mounted, escaped.
 fn mounted(wanted: &str) -> Option<String> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    mounts.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let point = fields.nth(4)?;
-        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        (kind == wanted.as_bytes()).then(|| escape(point))
-    })
+    source::mounted(wanted).map(|point| escape(point.as_os_str().as_bytes()))
 }
 
 fn cgroups() -> Check {
