@@ -1,9 +1,10 @@
 //! Loss is never silent: what was made is emitted or counted, exactly.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::skip::require_root_bpf;
 use tests::stream::count;
 use tests::tracer::{Traced, around};
+use tests::workload::truth::{interval, reasons};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
@@ -110,4 +111,37 @@ fn filtered_calls_are_counted() {
     traced.stream.check();
     assert_eq!(traced.stream.events.len(), 0, "all were left out");
     assert!(traced.stream.total("filtered") >= 1000, "{}", traced.stream.end());
+}
+
+/// More calls under way than the tracer remembers: those that it forgot are events
+/// too, null where only their beginning knew, and counted.
+#[test]
+fn more_calls_under_way_than_can_be_remembered() {
+    if !require_root_bpf("native_loss") {
+        return;
+    }
+    // The more messages, the less room for threads.
+    let traced = around(WORKLOAD, &["--messages", "1024"], &["crowd", "--threads", "400"]);
+    traced.assert_fine();
+    let end = traced.stream.end();
+    let mut truth = traced.truth.clone();
+    let mut forgotten = 0;
+    for call in &mut truth {
+        let same = |event: &&Value| event["process"]["tid"] == call["process"]["tid"];
+        let event = traced.stream.events.iter().find(same);
+        if event.is_some_and(|event| event["time"].is_null()) {
+            forgotten += 1;
+            call["time"] = json!(null);
+            call["time_exit"] = interval(0, i64::MAX / 2);
+            call["latency_ns"] = json!(null);
+            call["args"]["timeout"]["requested"] = json!(null);
+            call["messages"][0]["namelen"]["in"] = json!(null);
+            call["messages"][0]["control"]["len_in"] = json!(null);
+            call["missing"] = reasons(&["not_captured"]);
+        }
+    }
+    traced.stream.assert_exactly(&truth);
+    assert_eq!(traced.stream.lost(), 0, "nothing is lost: {end}");
+    assert!(forgotten > 0, "400 threads are not enough to fill the table: {end}");
+    assert_eq!(end["entry_no_room"], forgotten, "{end}");
 }

@@ -1,6 +1,8 @@
 //! Threads and children that make calls of their own.
 
 use std::ffi::c_void;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
@@ -44,16 +46,17 @@ pub fn threads(context: &Context) {
 /// Threads that all block before the first is served.
 pub fn crowd(context: &Context) {
     let (tell, told) = mpsc::channel();
-    let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     thread::scope(|scope| {
         for i in 0..context.options.threads {
             let tell = tell.clone();
             let wait = move || {
                 process::set_comm(&format!("crowd-{i}"));
-                let udp = Udp::v4();
-                let addr = udp.receiver.local_addr().expect("our own address");
+                let receiver = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+                let addr = receiver.local_addr().expect("our own address");
                 let batch = Batch::new(false, 1);
-                let call = Call::new(Native, udp.fd(), &batch).flags(0).timeout(20, i as i64);
+                let call = Call::new(Native, receiver.as_raw_fd(), &batch);
+                let call = call.flags(0).timeout(20, i as i64);
                 tell.send((process::tid(), addr)).expect("the main thread listens");
                 let made = call.make();
                 assert_eq!(made.ret, 1, "the kernel's answer");

@@ -111,8 +111,15 @@ pub fn usage() -> String {
     text
 }
 
-/// Runs one scenario.
+/// Runs one scenario. Whatever thread or child fails ends its process at once, since
+/// others may be blocked for good.
 pub fn run(options: Options) -> ExitCode {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        // SAFETY: ends the process; nothing of it is used any more.
+        unsafe { libc::_exit(101) };
+    }));
     let Some((_, _, scenario)) = SCENARIOS.iter().find(|(name, ..)| *name == options.scenario)
     else {
         eprintln!("workload: no scenario {}\n{}", options.scenario, usage());
