@@ -72,7 +72,7 @@ fn a_large_ring_keeps_count_too() {
     if !require_root_bpf("native_loss") {
         return;
     }
-    let scenario = ["flood", "--count", "50000", "--threads", "2"];
+    let scenario = ["flood", "--count", "10000", "--threads", "2"];
     let traced = around(WORKLOAD, &["--buffer", "64M"], &scenario);
     traced.assert_fine();
     assert_accounted(&traced);
