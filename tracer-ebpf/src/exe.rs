@@ -33,7 +33,7 @@ enum Step {
 ///
 /// # Safety
 /// `scratch` is this CPU's, with [`ROOM`] after `at`.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn append(scratch: *mut Scratch, at: u64) -> u64 {
     if !known(unknown::EXE) {
         return 0;

@@ -50,8 +50,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R) {
                 sp: (*thread).sp,
                 entry_ns: (*call).header.entry_ns,
                 nr: (*call).header.nr,
-                flags: (*call).header.flags & (flags::NO_ENTRY | flags::NO_ROOM)
-                    | flags::RESTARTED,
+                flags: (*call).header.flags & (flags::NO_ENTRY | flags::NO_ROOM) | flags::RESTARTED,
             };
         }
         // The kernel restarts an interrupted call by executing the same

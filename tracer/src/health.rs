@@ -122,10 +122,13 @@ pub struct Counts {
     pub follow_no_room: u64,
     /// Loss on each CPU.
     pub by_cpu: Vec<Lost>,
+    /// Calls that ended, as the kernel programs counted them; once all that they
+    /// wrote is read, the sum of the others.
+    pub kernel_seen: u64,
 }
 
 impl Counts {
-    /// Calls that ended while the tracer was attached.
+    /// Calls that have been accounted for.
     pub fn seen(&self) -> u64 {
         self.emitted + self.filtered + self.lost.total
     }
@@ -136,6 +139,7 @@ impl Counts {
             filtered: self.filtered - earlier.filtered,
             lost: self.lost.since(earlier.lost),
             unfinished: self.unfinished,
+            kernel_seen: self.kernel_seen - earlier.kernel_seen,
             entry_no_room: self.entry_no_room - earlier.entry_no_room,
             follow_no_room: self.follow_no_room - earlier.follow_no_room,
             by_cpu: self

@@ -202,6 +202,7 @@ impl Pipeline {
             filtered: self.filtered + total.filtered,
             lost: Lost::new(&total, self.malformed, self.sink_lost),
             unfinished: total.begun.saturating_sub(total.ended),
+            kernel_seen: total.seen,
             entry_no_room: total.entry_no_room,
             follow_no_room: total.follow_no_room,
             by_cpu: per_cpu.iter().map(|stats| Lost::new(stats, 0, 0)).collect(),

@@ -267,6 +267,12 @@ impl Session {
         self.live.detach()?;
         let drained = self.drain();
         let mut counts = self.pipeline.counts(&self.live.stats()?);
+        if counts.seen() != counts.kernel_seen {
+            log::error!(
+                "the accounting does not add up: the kernel side saw {} calls; {counts}",
+                counts.kernel_seen
+            );
+        }
         self.pipeline.report_loss(&counts);
         self.pipeline.ended(&counts);
         let flushed = drained.and_then(|()| Ok(self.pipeline.flush()?));

@@ -21,9 +21,10 @@ pub enum SourceError {
     },
     /// `bpf(2)` is refused although the capabilities are there.
     #[error(
-        "kernel {kernel} refuses bpf(2) ({error}): it may be built without CONFIG_BPF_SYSCALL, \
-         run in lockdown=confidentiality (see /sys/kernel/security/lockdown), or a container's \
-         seccomp profile may forbid bpf"
+        "kernel {kernel} refuses bpf(2) ({error}) although this process has the capabilities: it \
+         is root of a user namespace only, a container's seccomp profile forbids bpf, or the \
+         kernel runs in lockdown=confidentiality (see /sys/kernel/security/lockdown) or is built \
+         without CONFIG_BPF_SYSCALL; run as root of the host, outside of the container"
     )]
     BpfDenied {
         /// The running kernel's release.
@@ -142,4 +143,47 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What can't be provoked on any one machine: each message names the kernel,
+    /// what it lacks, and what to do.
+    #[test]
+    fn messages_say_what_is_missing_and_where() {
+        let kernel = || "5.4.0-test".to_owned();
+        let denied = || io::Error::from_raw_os_error(libc::EPERM);
+        for (error, words) in [
+            (
+                SourceError::OldKernel {
+                    kernel: kernel(),
+                    feature: "BPF ring buffer",
+                    since: "5.8",
+                },
+                &["5.4.0-test", "BPF ring buffer", "5.8", "5.10"][..],
+            ),
+            (
+                SourceError::Privilege { capabilities: vec!["CAP_BPF"], kernel: kernel() },
+                &["CAP_BPF", "5.4.0-test", "sudo"],
+            ),
+            (
+                SourceError::BpfDenied { kernel: kernel(), error: denied() },
+                &["5.4.0-test", "lockdown", "seccomp", "user namespace"],
+            ),
+            (SourceError::NoBtf(denied()), &["/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF"]),
+            (
+                SourceError::TooManyMessages { asked: 1024, most: 64, kernel: kernel() },
+                &["--messages 1024", "5.4.0-test", "bpf_loop", "5.17", "64"],
+            ),
+            (SourceError::Architecture("riscv64"), &["riscv64", "x86_64"]),
+        ] {
+            let text = error.to_string();
+            assert!(error.is_support(), "exit code 3: {text}");
+            for word in words {
+                assert!(text.contains(word), "must say {word}: {text}");
+            }
+        }
+    }
 }

@@ -123,7 +123,7 @@ impl Live {
         }
         let layout = offsets::resolve(btf.as_ref().ok(), &kernel)?;
         let typed = aya_btf.is_some();
-        match Self::load_as(options, &kernel, helpers, &layout, aya_btf.as_ref()) {
+        let loaded = match Self::load_as(options, &kernel, helpers, &layout, aya_btf.as_ref()) {
             Err(error) if typed => {
                 log::debug!("typed tracepoints: {error}; trying untyped ones");
                 Self::load_as(options, &kernel, helpers, &layout, None).map_err(|second| {
@@ -132,7 +132,12 @@ impl Live {
                 })
             }
             result => result,
-        }
+        };
+        drop((aya_btf, btf));
+        // SAFETY: gives memory back that nobody holds any more: the kernel's type
+        // information takes more than all the rest of the daemon.
+        unsafe { libc::malloc_trim(0) };
+        loaded
     }
 
     fn load_as(

@@ -1,0 +1,106 @@
+//! Kernels and privileges that lack something, made from this one: type
+//! information hidden behind a mount, bpf(2) denied in a user namespace.
+
+use std::process::Command;
+
+use serde_json::json;
+use tests::child::{self, Running};
+use tests::skip::{require_root_bpf, skip};
+use tests::stream::Stream;
+use tests::tracer::{self, Waiting};
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The tracer in a mount namespace where the kernel's BTF is an empty file.
+fn without_btf(args: &[&str]) -> Option<Command> {
+    if !require_root_bpf("native_restricted") {
+        return None;
+    }
+    let hide = format!("mount --bind /dev/null {BTF} && exec \"$@\"");
+    let script = ["-m", "sh", "-c", &hide, "sh"];
+    if !child::run("unshare", &[&script[..], &["true"]].concat()).status.success() {
+        skip("native_restricted", "unshare(1) can't hide a file in a mount namespace here");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(script).arg(tracer::binary()).args(args);
+    Some(command)
+}
+
+#[test]
+fn without_type_information_calls_are_traced_and_the_rest_is_named() {
+    for scenario in ["udp4", "cut", "edge", "time32", "socketcall", "restarted"] {
+        let workload = Waiting::start(WORKLOAD, &[scenario]);
+        let pid = workload.pid();
+        let args = ["--pid", &pid, "-o", "json", "--detail", "messages"];
+        let Some(command) = without_btf(&args) else { return };
+        let mut tracer = Running::start(command);
+        let attached = tracer
+            .stderr
+            .wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
+        assert!(!attached.contains("typed"), "BTF is hidden: {attached}");
+        let mut truth = workload.go();
+        tracer.signal(libc::SIGINT);
+        let finished = tracer.finish();
+        finished.expect_code(0);
+        let stream = Stream::parse(&finished.stdout);
+        stream.check();
+        let unknown = ["ppid", "start_time", "ns.pid", "ns.mnt", "ns.net"];
+        for call in &mut truth {
+            for field in unknown {
+                call["missing"][format!("process.{field}")] = json!("unsupported_kernel");
+            }
+            let process = &mut call["process"];
+            process["ppid"] = json!(null);
+            process["start_time"] = json!(null);
+            process["ns"] = json!({"pid": null, "mnt": null, "net": null});
+            // Looked up in /proc, where the process may be gone by then.
+            process.as_object_mut().expect("an object").remove("exe");
+        }
+        for event in &stream.events {
+            let missing = &event["missing"];
+            assert_eq!(
+                event["process"]["exe"].is_null(),
+                missing["process.exe"] == "not_captured",
+                "{event}"
+            );
+        }
+        let without_exe: Vec<_> = stream
+            .events
+            .iter()
+            .cloned()
+            .map(|mut event| {
+                event["missing"].as_object_mut().expect("an object").remove("process.exe");
+                event
+            })
+            .collect();
+        let stream = Stream { events: without_exe, ..stream };
+        stream.assert_exactly(&truth);
+    }
+}
+
+#[test]
+fn following_without_type_information_says_what_is_missing() {
+    let Some(command) = without_btf(&["--", "true"]) else { return };
+    let finished = Running::start(command).finish();
+    finished.expect_code(3);
+    for word in ["--follow", BTF, "CONFIG_DEBUG_INFO_BTF"] {
+        assert!(finished.stderr.contains(word), "must say {word}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn bpf_denied_in_a_user_namespace_is_explained() {
+    let binary = tracer::binary().to_str().expect("a path in UTF-8");
+    if !child::run("unshare", &["-Ur", "true"]).status.success() {
+        skip("native_restricted", "user namespaces can't be made here");
+        return;
+    }
+    let finished = child::run("unshare", &["-Ur", binary]);
+    finished.expect_code(3);
+    assert_eq!(finished.stdout, "");
+    for word in ["bpf(2)", "lockdown", "user namespace"] {
+        assert!(finished.stderr.contains(word), "must say {word}: {}", finished.stderr);
+    }
+}
