@@ -134,9 +134,12 @@ impl Live {
             result => result,
         };
         drop((aya_btf, btf));
+        #[cfg(target_env = "gnu")]
         // SAFETY: gives memory back that nobody holds any more: the kernel's type
         // information takes more than all the rest of the daemon.
-        unsafe { libc::malloc_trim(0) };
+        unsafe {
+            libc::malloc_trim(0)
+        };
         loaded
     }
 
