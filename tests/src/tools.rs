@@ -1,4 +1,4 @@
-//! Programs of other people that tests use.
+//! What tests find on the machine: programs of other people, and how fast it is.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .chain(usual)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+/// Whether this machine is emulated, and slower than any real one: the runner says so
+/// by `TRACER_TEST_SLOW`.
+pub fn is_slow() -> bool {
+    std::env::var_os("TRACER_TEST_SLOW").is_some()
 }
 
 /// Compiles a C program; an error is what the compiler said.

@@ -44,6 +44,9 @@ fn a_command_with_children() {
 /// first call of each is there.
 #[test]
 fn a_command_with_many_short_children() {
+    if tests::tools::find("sh").is_none() {
+        return tests::skip::skip("native_follow many short children", "no shell (sh)");
+    }
     if require_root_bpf("native_follow") {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let truth = folder.path().join("truth");

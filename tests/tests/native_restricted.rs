@@ -7,6 +7,7 @@ use serde_json::json;
 use tests::child::{self, Running};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::Stream;
+use tests::tools;
 use tests::tracer::{self, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
@@ -19,7 +20,9 @@ fn without_btf(args: &[&str]) -> Option<Command> {
     }
     let hide = format!("mount --bind /dev/null {BTF} && exec \"$@\"");
     let script = ["-m", "sh", "-c", &hide, "sh"];
-    if !child::run("unshare", &[&script[..], &["true"]].concat()).status.success() {
+    if tools::find("unshare").is_none()
+        || !child::run("unshare", &[&script[..], &["true"]].concat()).status.success()
+    {
         skip("native_restricted", "unshare(1) can't hide a file in a mount namespace here");
         return None;
     }
@@ -93,7 +96,8 @@ fn following_without_type_information_says_what_is_missing() {
 #[test]
 fn bpf_denied_in_a_user_namespace_is_explained() {
     let binary = tracer::binary().to_str().expect("a path in UTF-8");
-    if !child::run("unshare", &["-Ur", "true"]).status.success() {
+    if tools::find("unshare").is_none() || !child::run("unshare", &["-Ur", "true"]).status.success()
+    {
         skip("native_restricted", "user namespaces can't be made here");
         return;
     }
