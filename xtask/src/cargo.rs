@@ -120,7 +120,7 @@ pub fn output_of(command: &mut Command) -> Result<String> {
 }
 
 /// An executable that cargo built.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executable {
     pub name: String,
     pub path: PathBuf,
@@ -131,9 +131,12 @@ pub struct Executable {
 /// Runs cargo with `args` (a build, or a test with `--no-run`) and returns the
 /// executables it made, wherever the user's configuration puts them.
 pub fn build(workspace: &Workspace, args: &[&str]) -> Result<Vec<Executable>> {
-    let name = format!("cargo {}", args.join(" "));
-    let output = stable(workspace)
-        .args(args)
+    executables_of(stable(workspace).args(args), &format!("cargo {}", args.join(" ")))
+}
+
+/// The executables that a cargo command makes; `name` is for messages.
+pub fn executables_of(command: &mut Command, name: &str) -> Result<Vec<Executable>> {
+    let output = command
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()

@@ -5,7 +5,7 @@
 //! | `setup` | [`setup`] | installs what the object and the tests need |
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
-//! | `test` | [`test`] | every test group, with named skips |
+//! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
 //! A chore is a module with one entry function, and one variant of [`Chore`].
 //! What chores share lies beside them: [`workspace`] (where things are),
@@ -14,6 +14,7 @@
 
 mod cargo;
 mod ebpf;
+mod guest;
 mod privilege;
 mod run;
 mod setup;
@@ -60,9 +61,12 @@ enum Chore {
         /// Use the machine as it is, install nothing.
         #[arg(long)]
         no_setup: bool,
-        /// Groups to run: fmt, clippy, ebpf, unit, native.
+        /// Run the suites on guest kernels: all, or those named (5.10, 6.1, 6.12).
+        #[arg(long, value_name = "NAME", num_args = 0..)]
+        guest: Option<Vec<String>>,
+        /// Groups to run: fmt, clippy, ebpf, unit, native, guest.
         #[arg(value_name = "GROUP")]
-        filter: Vec<String>,
+        groups: Vec<String>,
     },
 }
 
@@ -83,7 +87,10 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Run { args } => run::main(&workspace, &args),
-        Chore::Test { no_setup, filter } => test::main(&workspace, no_setup, &filter),
+        Chore::Test { no_setup, guest, groups } => {
+            let selection = test::Selection::new(groups, guest)?;
+            test::main(&workspace, no_setup, &selection)
+        }
     }
 }
 

@@ -49,17 +49,21 @@ impl Workspace {
 
 /// Tools that xtask builds once and every clone shares, because they take minutes.
 pub fn tools_dir() -> Result<PathBuf> {
+    Ok(cache_dir()?.join("tools"))
+}
+
+/// What xtask keeps outside of the workspace, for every clone.
+pub fn cache_dir() -> Result<PathBuf> {
     let named = |variable| env::var_os(variable).filter(|value| !value.is_empty());
-    let cache = if let Some(folder) = named("TRACER_XTASK_CACHE") {
-        PathBuf::from(folder)
+    if let Some(folder) = named("TRACER_XTASK_CACHE") {
+        Ok(PathBuf::from(folder))
     } else if let Some(folder) = named("XDG_CACHE_HOME") {
-        Path::new(&folder).join("tracer-xtask")
+        Ok(Path::new(&folder).join("tracer-xtask"))
     } else if let Some(home) = env::home_dir() {
-        home.join(".cache/tracer-xtask")
+        Ok(home.join(".cache/tracer-xtask"))
     } else {
-        bail!("no folder for built tools: set HOME or TRACER_XTASK_CACHE");
-    };
-    Ok(cache.join("tools"))
+        bail!("no folder for built tools and kernels: set HOME or TRACER_XTASK_CACHE")
+    }
 }
 
 /// First file called `program` in the folders of PATH.

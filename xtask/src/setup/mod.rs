@@ -109,8 +109,8 @@ pub fn find_missing(workspace: &Workspace, parts: &[Part]) -> Result<Vec<Missing
                     add("toolchain", error.to_string());
                 }
             }
-            Part::Tests => {
-                for package in apt::missing(packages::TESTS)? {
+            Part::Tests | Part::Guests => {
+                for package in apt::missing(packages::of(part))? {
                     add(package.name, format!("not installed: {}", package.purpose));
                 }
             }

@@ -7,17 +7,20 @@ pub enum Part {
     Object,
     /// Running the tests on the machine's own kernel.
     Tests,
+    /// Running them on other kernels, under QEMU.
+    Guests,
     /// The stable toolchain's own helpers: rustfmt and clippy.
     Components,
 }
 
 impl Part {
-    pub const ALL: &[Self] = &[Self::Object, Self::Tests, Self::Components];
+    pub const ALL: &[Self] = &[Self::Object, Self::Tests, Self::Guests, Self::Components];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Object => "object",
             Self::Tests => "tests",
+            Self::Guests => "guests",
             Self::Components => "components",
         }
     }
@@ -50,6 +53,8 @@ pub const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
 const RUSTC: Probe = Probe::File(&["/usr/bin/rustc"]);
 const CC: Probe = Probe::Program("cc");
+const MULTILIB: Probe =
+    Probe::File(&["/usr/include/gnu/stubs-32.h", "/usr/include/x86_64-linux-gnu/gnu/stubs-32.h"]);
 
 /// Debian's second compiler, which follows upstream closely, and what links for BPF.
 ///
@@ -74,14 +79,7 @@ pub const OBJECT: &[Package] = &[
 pub const TESTS: &[Package] = &[
     package("gcc", "building workloads", CC),
     package("libc6-dev", "the same", Probe::File(&["/usr/include/stdlib.h"])),
-    package(
-        "gcc-multilib",
-        "32-bit workloads (x86-64 only)",
-        Probe::File(&[
-            "/usr/include/gnu/stubs-32.h",
-            "/usr/include/x86_64-linux-gnu/gnu/stubs-32.h",
-        ]),
-    ),
+    package("gcc-multilib", "32-bit workloads (x86-64 only)", MULTILIB),
     package("strace", "a second opinion on the same calls", Probe::Program("strace")),
     package("chrony", "a real caller of recvmmsg", Probe::Program("chronyd")),
     package(
@@ -93,10 +91,24 @@ pub const TESTS: &[Package] = &[
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
 ];
 
+/// Guests run programs that are linked statically, on kernels from Debian.
+pub const GUESTS: &[Package] = &[
+    package("qemu-system-x86", "x86-64 guests", Probe::Program("qemu-system-x86_64")),
+    package(
+        "debian-archive-keyring",
+        "checking their kernels",
+        Probe::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
+    ),
+    package("gcc", "linking statically", CC),
+    package("libc6-dev", "the same", Probe::File(&["/usr/include/stdlib.h"])),
+    package("gcc-multilib", "a true i386 program (x86-64 only)", MULTILIB),
+];
+
 pub fn of(part: Part) -> &'static [Package] {
     match part {
         Part::Object => OBJECT,
         Part::Tests => TESTS,
+        Part::Guests => GUESTS,
         Part::Components => &[],
     }
 }

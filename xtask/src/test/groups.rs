@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Outcome, native};
+use super::{Outcome, Selection, native};
 use crate::{
-    cargo, ebpf,
+    cargo, ebpf, guest,
     setup::{Part, components},
     skip::Skip,
     workspace::Workspace,
@@ -16,7 +16,7 @@ pub struct Group {
     /// What is set up before it.
     pub needs: &'static [Part],
     /// Runs it; what single tests left out goes to the list, also where others fail.
-    pub run: fn(&Workspace, &mut Vec<Skip>) -> Result<Outcome>,
+    pub run: fn(&Workspace, &Selection, &mut Vec<Skip>) -> Result<Outcome>,
 }
 
 /// Cheapest first, so that a slip shows early.
@@ -41,13 +41,19 @@ pub const GROUPS: &[Group] = &[
         needs: &[Part::Tests],
         run: native::run,
     },
+    Group {
+        name: "guest",
+        what: "the same tests on other kernels, under QEMU",
+        needs: &[Part::Guests],
+        run: guests,
+    },
 ];
 
-fn fmt(workspace: &Workspace, _: &mut Vec<Skip>) -> Result<Outcome> {
+fn fmt(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {
     component(workspace, "rustfmt", "fmt", &["--all", "--check"])
 }
 
-fn clippy(workspace: &Workspace, _: &mut Vec<Skip>) -> Result<Outcome> {
+fn clippy(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {
     component(workspace, "clippy", "clippy", &["--all-targets", "--locked", "--", "-D", "warnings"])
 }
 
@@ -62,12 +68,20 @@ fn component(workspace: &Workspace, name: &str, command: &str, args: &[&str]) ->
     Ok(Outcome::Ok)
 }
 
-fn object(workspace: &Workspace, left_out: &mut Vec<Skip>) -> Result<Outcome> {
+fn object(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Result<Outcome> {
     left_out.extend(ebpf::check(workspace)?);
     Ok(Outcome::Ok)
 }
 
-fn unit(workspace: &Workspace, _: &mut Vec<Skip>) -> Result<Outcome> {
+fn guests(
+    workspace: &Workspace,
+    selection: &Selection,
+    left_out: &mut Vec<Skip>,
+) -> Result<Outcome> {
+    guest::run(workspace, &selection.guests, left_out).map(Outcome::Parts)
+}
+
+fn unit(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {
     let mut test = cargo::stable(workspace);
     test.args(["test", "--locked", "--no-fail-fast"]);
     test.args(["--package", "tracer-common", "--package", "tracer", "--package", "xtask"]);

@@ -15,6 +15,7 @@ use anyhow::{Result, bail};
 use groups::{GROUPS, Group};
 
 use crate::{
+    guest,
     setup::{self, Missing, Part},
     skip::Skip,
     workspace::Workspace,
@@ -25,16 +26,38 @@ pub enum Outcome {
     Ok,
     /// It could not run at all, and why.
     Skipped(String),
+    /// It has parts, each with an end of its own.
+    Parts(Vec<guest::Line>),
+}
+
+/// What to run.
+#[derive(Debug)]
+pub struct Selection {
+    groups: Vec<String>,
+    /// Guests of the group `guest`; all where there are none.
+    pub guests: Vec<String>,
+}
+
+impl Selection {
+    /// Naming guests, or none with `--guest`, chooses their group. An error where
+    /// there is no guest of a name.
+    pub fn new(mut groups: Vec<String>, guests: Option<Vec<String>>) -> Result<Self> {
+        if let Some(guests) = &guests {
+            guest::check_names(guests)?;
+            groups.push("guest".to_owned());
+        }
+        Ok(Self { groups, guests: guests.unwrap_or_default() })
+    }
 }
 
 struct Line {
-    group: &'static str,
+    name: String,
     state: String,
     took: Duration,
 }
 
-pub fn main(workspace: &Workspace, no_setup: bool, filter: &[String]) -> Result<ExitCode> {
-    let groups = select(filter)?;
+pub fn main(workspace: &Workspace, no_setup: bool, selection: &Selection) -> Result<ExitCode> {
+    let groups = select(&selection.groups)?;
     let mut skips = Vec::new();
     if !no_setup {
         skips = set_up(workspace, &groups)?.iter().map(Missing::as_skip).collect();
@@ -46,11 +69,18 @@ pub fn main(workspace: &Workspace, no_setup: bool, filter: &[String]) -> Result<
         println!("\n== {}: {}", group.name, group.what);
         let start = Instant::now();
         let before = skips.len();
-        let state = match (group.run)(workspace, &mut skips) {
-            Ok(Outcome::Ok) => match skips.len() - before {
-                0 => "ok".to_owned(),
-                count => format!("ok, {count} left out (see above)"),
-            },
+        let state = match (group.run)(workspace, selection, &mut skips) {
+            Ok(Outcome::Ok) => ok(skips.len() - before),
+            Ok(Outcome::Parts(parts)) => {
+                let bad = parts.iter().any(|part| part.failed);
+                failed |= bad;
+                lines.extend(parts.into_iter().map(|guest::Line { name, state, took, .. }| Line {
+                    name,
+                    state,
+                    took,
+                }));
+                if bad { "FAILED".to_owned() } else { ok(skips.len() - before) }
+            }
             Ok(Outcome::Skipped(reason)) => {
                 let state = format!("skipped ({reason})");
                 skips.push(Skip::new(group.name, reason));
@@ -62,17 +92,24 @@ pub fn main(workspace: &Workspace, no_setup: bool, filter: &[String]) -> Result<
                 "FAILED".to_owned()
             }
         };
-        lines.push(Line { group: group.name, state, took: start.elapsed() });
+        lines.push(Line { name: group.name.to_owned(), state, took: start.elapsed() });
     }
 
     println!("\n== summary");
     for skip in &skips {
         println!("{skip}");
     }
-    for Line { group, state, took } in &lines {
-        println!("{group:<8} {:>6.1} s  {state}", took.as_secs_f64());
+    for Line { name, state, took } in &lines {
+        println!("{name:<10} {:>6.1} s  {state}", took.as_secs_f64());
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn ok(left_out: usize) -> String {
+    match left_out {
+        0 => "ok".to_owned(),
+        count => format!("ok, {count} left out (see above)"),
+    }
 }
 
 /// Installs what the groups need; what can't be had is theirs to skip.
@@ -111,7 +148,7 @@ mod tests {
 
     #[test]
     fn all_groups_without_a_filter() {
-        assert_eq!(names(&[]).expect("all"), ["fmt", "clippy", "ebpf", "unit", "native"]);
+        assert_eq!(names(&[]).expect("all"), ["fmt", "clippy", "ebpf", "unit", "native", "guest"]);
     }
 
     #[test]
@@ -122,6 +159,24 @@ mod tests {
     #[test]
     fn an_unknown_group_is_an_error_that_names_the_known() {
         let error = names(&["fmt", "units"]).expect_err("unknown").to_string();
-        assert_eq!(error, "no test group `units`: there are fmt, clippy, ebpf, unit, native");
+        assert_eq!(
+            error,
+            "no test group `units`: there are fmt, clippy, ebpf, unit, native, guest"
+        );
+    }
+
+    #[test]
+    fn naming_guests_chooses_their_group() {
+        let guests = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let selection = Selection::new(Vec::new(), guests(&["6.1"])).expect("a guest");
+        assert_eq!(
+            (selection.groups, selection.guests),
+            (vec!["guest".into()], vec!["6.1".into()])
+        );
+        let selection = Selection::new(vec!["fmt".into()], guests(&[])).expect("all guests");
+        assert_eq!(selection.groups, ["fmt", "guest"]);
+        assert!(selection.guests.is_empty());
+        assert!(Selection::new(Vec::new(), None).expect("everything").groups.is_empty());
+        assert!(Selection::new(Vec::new(), guests(&["5.9"])).is_err());
     }
 }

@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Outcome;
+use super::{Outcome, Selection};
 use crate::{cargo, privilege::Privilege, run, skip::Skip, workspace::Workspace};
 
 const PACKAGE: &str = "tests";
 
-pub fn run(workspace: &Workspace, left_out: &mut Vec<Skip>) -> Result<Outcome> {
+pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Result<Outcome> {
     let privilege = match Privilege::find_unattended() {
         Ok(privilege) => privilege,
         Err(error) => return Ok(Outcome::Skipped(error.to_string())),
