@@ -85,8 +85,12 @@ pub struct Registers {
     pub ip: u32,
     /// The stack pointer.
     pub sp: u32,
-    /// 0.
-    pub reserved: u32,
+    /// In the registers of a function (kprobe): its return value.
+    pub function_ret: u32,
+    /// Likewise its first argument.
+    pub function_first: u32,
+    /// Likewise its fifth argument.
+    pub function_fifth: u32,
     /// The arguments of a native call.
     pub native: [u32; 6],
     /// The arguments of a compat call.
@@ -189,6 +193,12 @@ pub struct Config {
     pub task_direct: u32,
     /// Bits of [`crate::record::unknown`].
     pub task_unknown: u32,
+    /// 1 where programs can be preempted (fentry): counters are then added to
+    /// atomically.
+    pub preemptible: u32,
+    /// Where in a thread's entry the space lies to put a record together; 0 for
+    /// the CPU's own.
+    pub scratch_at: u32,
     /// 0.
     pub reserved: u32,
     /// Mask of the compat bit in the word at [`Offsets::task_compat`].
@@ -200,7 +210,7 @@ pub struct Config {
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 64 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 72 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 72;
 

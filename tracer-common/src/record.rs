@@ -66,6 +66,10 @@ pub mod flags {
     pub const NO_MESSAGES: u32 = 1 << 6;
     /// The executable's file has been removed.
     pub const EXE_DELETED: u32 = 1 << 7;
+    /// The call's return was not seen; comes with [`NO_RETURN`].
+    pub const RETURN_MISSED: u32 = 1 << 8;
+    /// The timeouts are the kernel's own copy: two 64-bit fields in every ABI.
+    pub const TIMEOUT_FROM_KERNEL: u32 = 1 << 9;
 }
 
 /// The kinds of sections. Append-only.

@@ -26,11 +26,20 @@ const CALL: u64 = size_of::<Call>() as u64;
 const SECTION: u64 = size_of::<SectionHeader>() as u64;
 const NAME: u64 = size_of::<NameHeader>() as u64;
 
-/// Changes this CPU's counters.
+/// Adds one to each of some counters of this CPU.
 #[inline(always)]
-pub fn stats(change: impl FnOnce(*mut Stats)) {
-    if let Some(stats) = STATS.get_ptr_mut(0) {
-        change(stats);
+pub fn count<const N: usize>(fields: impl FnOnce(*mut Stats) -> [*mut u64; N]) {
+    let Some(stats) = STATS.get_ptr_mut(0) else { return };
+    for field in fields(stats) {
+        // SAFETY: an aligned integer in a map. A program that can be preempted may
+        // share its CPU's counters with another one in the middle of an addition.
+        unsafe {
+            if config!(preemptible) != 0 {
+                mem::atomic_add(field, 1);
+            } else {
+                *field += 1;
+            }
+        }
     }
 }
 
@@ -43,11 +52,53 @@ fn cpu_id() -> u32 {
 /// Counts a call that the filters left out.
 #[inline(always)]
 pub fn filtered() {
-    // SAFETY: per-CPU counters of ours.
-    stats(|stats| unsafe {
-        (*stats).seen += 1;
-        (*stats).filtered += 1;
-    });
+    // SAFETY: fields of a live object.
+    count(|stats| unsafe { [&raw mut (*stats).seen, &raw mut (*stats).filtered] });
+}
+
+/// Counts a call that there was no room to remember.
+#[inline(always)]
+pub fn no_room() {
+    // SAFETY: fields of a live object.
+    count(|stats| unsafe { [&raw mut (*stats).seen, &raw mut (*stats).pending_full] });
+}
+
+/// A traced function returns, under a hook that sees no registers then. What was
+/// not seen to begin has been counted when it began.
+#[inline(always)]
+pub fn returned<L: Loop>(ret: i64) {
+    let (_, tid) = task::ids();
+    let Some(thread) = pending::find(tid) else { return };
+    // SAFETY: an entry of THREADS belongs to the current thread alone.
+    unsafe {
+        if (*thread).state == state::IN_CALL {
+            let header = &raw const (*thread).call.header;
+            let matched = Matched {
+                event: (*header).event,
+                abi: (*header).abi,
+                flags: (*thread).rule_flags as u8,
+                nr: (*header).nr,
+            };
+            end::<L>(tid, thread, matched, ret);
+        }
+    }
+}
+
+/// A call that was seen to begin ends, or is interrupted.
+///
+/// # Safety
+/// `thread` is the current thread's, with a call begun.
+#[inline(always)]
+unsafe fn end<L: Loop>(tid: u32, thread: *mut Thread, matched: Matched, ret: i64) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        if signals::restarts(ret) {
+            signals::interrupted(thread, ret, state::INTERRUPTED);
+        } else {
+            finish::<L>(thread, matched, ret);
+            pending::release(tid, thread);
+        }
+    }
 }
 
 /// A syscall ends.
@@ -60,12 +111,7 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
         let ours =
             unsafe { (*thread).state == state::IN_CALL && (*thread).call.header.nr == matched.nr };
         if ours {
-            if signals::restarts(ret) {
-                unsafe { signals::interrupted(thread, ret, state::INTERRUPTED) };
-            } else {
-                unsafe { finish::<L>(thread, matched, ret) };
-                pending::release(tid, thread);
-            }
+            unsafe { end::<L>(tid, thread, matched, ret) };
             return;
         }
     }
@@ -78,11 +124,7 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     }
     let Some(thread) = pending::find_or_create(pid, tid) else {
         // Nowhere to put it together: the one way to lose a call at exit.
-        // SAFETY: per-CPU counters of ours.
-        stats(|stats| unsafe {
-            (*stats).seen += 1;
-            (*stats).pending_full += 1;
-        });
+        no_room();
         return;
     };
     let Some(comm) = comm else {
@@ -105,12 +147,7 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
             (*call).header.flags |= flags::ARGS_FAULTED;
         }
         (*call).requested_section.status = Status::NotCaptured as u8;
-        if signals::restarts(ret) {
-            signals::interrupted(thread, ret, state::INTERRUPTED);
-        } else {
-            finish::<L>(thread, matched, ret);
-            pending::release(tid, thread);
-        }
+        end::<L>(tid, thread, matched, ret);
     }
 }
 
@@ -128,13 +165,17 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
         if config!(messages) == 0 {
             (*call).header.flags |= flags::NO_MESSAGES;
         }
+        let kernel_timeout = (*call).header.flags & flags::TIMEOUT_FROM_KERNEL != 0;
         if ret <= 0 || (*call).header.flags & flags::ARGS_FAULTED != 0 {
+            (*call).remaining_section.status = Status::Absent as u8;
             write_short(thread);
             return;
         }
         // The kernel writes the remaining time back only if messages arrived
         // (net/socket.c, __sys_recvmmsg).
-        pending::timeout(call, matched, SectionKind::TimeoutRemaining);
+        if !kernel_timeout {
+            pending::timeout(call, matched, SectionKind::TimeoutRemaining);
+        }
         if config!(messages) == 0 {
             write_short(thread);
         } else {
@@ -143,11 +184,25 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
     }
 }
 
+/// Space to put a record together: the CPU's own, or, where programs can be
+/// preempted by others on the same CPU, the thread's.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
+    match config!(scratch_at) {
+        0 => SCRATCH.get_ptr_mut(cpu),
+        // SAFETY: the patched size of the thread's entry has room for it there.
+        at => Some(unsafe { thread.byte_add(at as usize).cast() }),
+    }
+}
+
 /// Writes a record without messages.
 ///
 /// # Safety
 /// `thread` is the current thread's, its call is complete.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn write_short(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
@@ -159,7 +214,7 @@ pub unsafe fn write_short(thread: *mut Thread) {
             output(thread, call.cast(), CALL);
             return;
         }
-        let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return };
+        let Some(scratch) = scratch_of(thread, cpu) else { return };
         mem::read_kernel((&raw mut (*scratch).record).cast(), CALL as u32, call.cast());
         finish_fresh(thread, scratch, CALL);
     }
@@ -169,13 +224,13 @@ pub unsafe fn write_short(thread: *mut Thread) {
 ///
 /// # Safety
 /// `thread` is the current thread's, its call is complete but for messages.
-#[inline(always)]
+#[inline(never)]
 unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u64) {
     let cpu = cpu_id();
-    let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return };
-    // SAFETY: the caller vouches for `thread`; this CPU's scratch is ours until
-    // the program ends; every offset is checked against the patched size.
+    // SAFETY: the caller vouches for `thread`; the scratch is ours until the
+    // program ends; every offset is checked against the patched size.
     unsafe {
+        let Some(scratch) = scratch_of(thread, cpu) else { return };
         let call = &raw mut (*thread).call;
         (*call).header.cpu = cpu;
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
@@ -433,16 +488,16 @@ unsafe fn output(thread: *mut Thread, record: *mut u8, len: u64) {
         let ring = (&raw const RING).cast_mut().cast();
         generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) != 0
     };
-    // SAFETY: per-CPU counters of ours.
-    stats(|stats| unsafe {
-        (*stats).seen += 1;
+    // SAFETY: fields of live objects.
+    unsafe {
+        count(|stats| [&raw mut (*stats).seen]);
         if full {
-            (*stats).ring_full += 1;
+            count(|stats| [&raw mut (*stats).ring_full]);
         } else {
             (*thread).fresh = 0;
         }
         if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
-            (*stats).ended += 1;
+            count(|stats| [&raw mut (*stats).ended]);
         }
-    });
+    }
 }

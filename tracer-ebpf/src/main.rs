@@ -1,8 +1,8 @@
 //! The kernel side of tracer: the programs, and nothing but their wiring.
 //!
 //! ```text
-//! sys_enter ─ abi ─ gate ─ pending ──► THREADS
-//! sys_exit  ─ abi ─ pending ─ capture ──► RING
+//! entry hook ─ abi ─ gate ─ pending ──► THREADS
+//! exit hook  ─ abi ─ pending ─ capture ──► RING
 //! signal_deliver, sched_process_exit: calls that end without an exit of their own
 //! sched_process_fork: children to follow
 //! ```
@@ -26,21 +26,25 @@ mod task;
 mod walk;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, raw_tracepoint},
-    programs::{BtfTracePointContext, RawTracePointContext},
+    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe, raw_tracepoint},
+    programs::{
+        BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext,
+        RetProbeContext,
+    },
 };
+use pending::Exit;
 use regs::{ProbedRegs, TypedRegs};
 use walk::{Looped, Unrolled};
 
 #[btf_tracepoint(function = "sys_enter")]
 pub fn enter_typed(ctx: BtfTracePointContext) -> u32 {
-    pending::enter::<_, Looped>(TypedRegs::new(ctx.arg(0)));
+    pending::enter::<_, Looped>(TypedRegs::new(ctx.arg(0)), Exit::SeesRegisters);
     0
 }
 
 #[btf_tracepoint(function = "sys_enter")]
 pub fn enter_typed_unrolled(ctx: BtfTracePointContext) -> u32 {
-    pending::enter::<_, Unrolled>(TypedRegs::new(ctx.arg(0)));
+    pending::enter::<_, Unrolled>(TypedRegs::new(ctx.arg(0)), Exit::SeesRegisters);
     0
 }
 
@@ -58,13 +62,13 @@ pub fn exit_typed_unrolled(ctx: BtfTracePointContext) -> u32 {
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn enter_raw(ctx: RawTracePointContext) -> u32 {
-    pending::enter::<_, Looped>(ProbedRegs::new(ctx.arg(0)));
+    pending::enter::<_, Looped>(ProbedRegs::new(ctx.arg(0)), Exit::SeesRegisters);
     0
 }
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn enter_raw_unrolled(ctx: RawTracePointContext) -> u32 {
-    pending::enter::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)));
+    pending::enter::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)), Exit::SeesRegisters);
     0
 }
 
@@ -77,6 +81,86 @@ pub fn exit_raw(ctx: RawTracePointContext) -> u32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn exit_raw_unrolled(ctx: RawTracePointContext) -> u32 {
     capture::exit::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+// The entry functions of syscalls take the caller's registers,
+// `__x64_sys_recvmmsg(const struct pt_regs *regs)`, in every ABI.
+
+#[fentry]
+pub fn enter_fentry(ctx: FEntryContext) -> u32 {
+    pending::enter::<_, Looped>(TypedRegs::new(ctx.arg(0)), Exit::SeesRegisters);
+    0
+}
+
+#[fentry]
+pub fn enter_fentry_unrolled(ctx: FEntryContext) -> u32 {
+    pending::enter::<_, Unrolled>(TypedRegs::new(ctx.arg(0)), Exit::SeesRegisters);
+    0
+}
+
+#[fexit]
+pub fn exit_fexit(ctx: FExitContext) -> u32 {
+    capture::exit::<_, Looped>(TypedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+#[fexit]
+pub fn exit_fexit_unrolled(ctx: FExitContext) -> u32 {
+    capture::exit::<_, Unrolled>(TypedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+#[kprobe]
+pub fn enter_kprobe(ctx: ProbeContext) -> u32 {
+    let regs = regs::function_first(ctx.regs.cast()) as *const u8;
+    pending::enter::<_, Looped>(ProbedRegs::new(regs), Exit::SeesNothing);
+    0
+}
+
+#[kprobe]
+pub fn enter_kprobe_unrolled(ctx: ProbeContext) -> u32 {
+    let regs = regs::function_first(ctx.regs.cast()) as *const u8;
+    pending::enter::<_, Unrolled>(ProbedRegs::new(regs), Exit::SeesNothing);
+    0
+}
+
+#[kretprobe]
+pub fn exit_kretprobe(ctx: RetProbeContext) -> u32 {
+    capture::returned::<Looped>(regs::function_ret(ctx.regs.cast()));
+    0
+}
+
+#[kretprobe]
+pub fn exit_kretprobe_unrolled(ctx: RetProbeContext) -> u32 {
+    capture::returned::<Unrolled>(regs::function_ret(ctx.regs.cast()));
+    0
+}
+
+// `do_recvmmsg(int fd, struct mmsghdr __user *mmsg, unsigned int vlen,
+// unsigned int flags, struct timespec64 *timeout)` (net/socket.c)
+
+#[fentry]
+pub fn timeout_fentry(ctx: FEntryContext) -> u32 {
+    pending::kernel_timeout(ctx.arg(4));
+    0
+}
+
+#[fexit]
+pub fn timeout_fexit(_ctx: FExitContext) -> u32 {
+    pending::kernel_timeout_left();
+    0
+}
+
+#[kprobe]
+pub fn timeout_kprobe(ctx: ProbeContext) -> u32 {
+    pending::kernel_timeout(regs::function_fifth(ctx.regs.cast()));
+    0
+}
+
+#[kretprobe]
+pub fn timeout_kretprobe(_ctx: RetProbeContext) -> u32 {
+    pending::kernel_timeout_left();
     0
 }
 

@@ -35,7 +35,12 @@ pub struct Thread {
     pub headers_read: u32,
     /// 1 until the first record of this program image is written.
     pub fresh: u32,
-    pub reserved: u32,
+    /// [`tracer_common::config::rule`] bits of the call, for hooks whose return
+    /// does not know the call.
+    pub rule_flags: u32,
+    /// The kernel's own copy of the timeout while the call runs; 0 where there is
+    /// none or it is not known.
+    pub kernel_timeout: u64,
     /// Where the call was made from: a restart comes from the same place.
     pub ip: u64,
     pub sp: u64,

@@ -61,3 +61,15 @@ pub fn load<T: Copy>(base: *const u8, offset: u32) -> T {
     // object; a fault is handled by the kernel's exception table.
     unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
 }
+
+/// Adds to an integer that others add to at the same time; wraps, so that
+/// `u64::MAX` takes one off. (The target has no compare-and-swap before 5.12, so
+/// `core` offers no atomics.)
+///
+/// # Safety
+/// `target` is an aligned integer in a map.
+#[inline(always)]
+pub unsafe fn atomic_add(target: *mut u64, by: u64) {
+    // SAFETY: the caller vouches for `target`.
+    unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) target, in(reg) by) };
+}

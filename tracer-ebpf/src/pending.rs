@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     config::rule,
-    record::{self, Call, RecordKind, SectionHeader, SectionKind, Status, flags},
+    record::{self, Call, RecordKind, SectionHeader, SectionKind, Status, Timeout, flags},
 };
 
 use crate::{
@@ -20,22 +20,44 @@ use crate::{
     maps::{BLANK, IN_USE, OVERFLOWS, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem::{self, opaque},
     regs::Regs,
-    task,
+    signals, task,
     walk::{Body, Loop},
 };
 
+/// What a hook's exit can tell of a call that was not remembered at entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All that the registers hold: it is counted, or shown, then.
+    SeesRegisters,
+    /// Nothing: it is counted when it begins.
+    SeesNothing,
+}
+
 /// A syscall begins.
 #[inline(always)]
-pub fn enter<R: Regs, L: Loop>(regs: R) {
+pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
     let Some(matched) = abi::matched(regs) else { return };
     let (pid, tid) = task::ids();
-    let Some(comm) = gate::open(pid, tid) else { return };
+    let Some(comm) = gate::open(pid, tid) else {
+        if exit == Exit::SeesNothing {
+            capture::filtered();
+        }
+        return;
+    };
     let Some(thread) = find_or_create(pid, tid) else {
-        // SAFETY: a per-CPU counter of ours.
-        capture::stats(|stats| unsafe { (*stats).entry_no_room += 1 });
+        if exit == Exit::SeesNothing {
+            capture::no_room();
+            return;
+        }
+        // SAFETY: a field of a live object.
+        capture::count(|stats| unsafe { [&raw mut (*stats).entry_no_room] });
         add(OVERFLOWS, 1);
         return;
     };
+    if exit == Exit::SeesNothing {
+        // SAFETY: the current thread's own entry.
+        unsafe { signals::return_missed(thread) };
+    }
     let (ip, sp) = (regs.ip(), regs.sp());
     // SAFETY: an entry of THREADS belongs to the current thread alone, and is
     // removed by that thread alone.
@@ -66,9 +88,11 @@ pub fn enter<R: Regs, L: Loop>(regs: R) {
             (*outer).flags = 0;
         } else {
             (*call).header.entry_ns = bpf_ktime_get_ns();
-            capture::stats(|stats| (*stats).begun += 1);
+            capture::count(|stats| [&raw mut (*stats).begun]);
         }
         (*thread).state = state::IN_CALL;
+        (*thread).rule_flags = matched.flags.into();
+        (*thread).kernel_timeout = 0;
         (*thread).ip = ip;
         (*thread).sp = sp;
         begin(call, matched, bits);
@@ -292,12 +316,56 @@ pub fn release(tid: u32, thread: *mut Thread) {
     }
 }
 
-/// Adds to a counter that all CPUs share; wraps, so that `u64::MAX` takes one off.
+/// Adds to a counter that all CPUs share.
 #[inline(always)]
 fn add(counter: u32, by: u64) {
     if let Some(count) = THREAD_COUNT.get_ptr_mut(counter) {
-        // SAFETY: adds atomically to an aligned integer in a map. (The target has
-        // no compare-and-swap before 5.12, so core offers no atomics.)
-        unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) count, in(reg) by) };
+        // SAFETY: an aligned integer in a map.
+        unsafe { mem::atomic_add(count, by) };
+    }
+}
+
+/// The kernel begins to receive, with a timeout of its own (`do_recvmmsg`): what
+/// it will go by, whatever becomes of the caller's memory.
+#[inline(always)]
+pub fn kernel_timeout(timeout: u64) {
+    let (_, tid) = task::ids();
+    let Some(thread) = find(tid) else { return };
+    // SAFETY: the current thread's own entry.
+    unsafe {
+        if (*thread).state != state::IN_CALL || timeout == 0 {
+            return;
+        }
+        let call = &raw mut (*thread).call;
+        let to = &raw mut (*call).requested;
+        if mem::read_kernel(to.cast(), size_of::<Timeout>() as u32, timeout as *const u8) {
+            (*thread).kernel_timeout = timeout;
+            (*call).header.flags |= flags::TIMEOUT_FROM_KERNEL;
+            (*call).requested_section.status = Status::Read as u8;
+            (*call).requested_section.full = size_of::<Timeout>() as u32;
+            // Until the return has been seen.
+            (*call).remaining_section.status = Status::NotCaptured as u8;
+            (*call).remaining_section.full = size_of::<Timeout>() as u32;
+        }
+    }
+}
+
+/// The kernel has received: what is left of its timeout.
+#[inline(always)]
+pub fn kernel_timeout_left() {
+    let (_, tid) = task::ids();
+    let Some(thread) = find(tid) else { return };
+    // SAFETY: the current thread's own entry.
+    unsafe {
+        let timeout = (*thread).kernel_timeout;
+        if (*thread).state != state::IN_CALL || timeout == 0 {
+            return;
+        }
+        (*thread).kernel_timeout = 0;
+        let call = &raw mut (*thread).call;
+        let to = &raw mut (*call).remaining;
+        if mem::read_kernel(to.cast(), size_of::<Timeout>() as u32, timeout as *const u8) {
+            (*call).remaining_section.status = Status::Read as u8;
+        }
     }
 }

@@ -65,3 +65,22 @@ impl Regs for ProbedRegs {
         probe(self.0, offset)
     }
 }
+
+/// The first argument of a function that a kprobe is on: for a syscall's entry
+/// function the caller's registers.
+#[inline(always)]
+pub fn function_first(ctx: *const u8) -> u64 {
+    probe(ctx, config!(registers.function_first))
+}
+
+/// The fifth argument of a function that a kprobe is on.
+#[inline(always)]
+pub fn function_fifth(ctx: *const u8) -> u64 {
+    probe(ctx, config!(registers.function_fifth))
+}
+
+/// The return value of a function that a kretprobe is on.
+#[inline(always)]
+pub fn function_ret(ctx: *const u8) -> i64 {
+    probe(ctx, config!(registers.function_ret))
+}

@@ -90,6 +90,38 @@ pub fn deliver(action: *const u8) {
     pending::release(tid, thread);
 }
 
+/// A call that was seen to begin turns out to have ended unseen: a probe on the
+/// return was missed.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+pub unsafe fn return_missed(thread: *mut Thread) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        if (*thread).state == state::IN_CALL {
+            never_returned(thread, flags::NO_RETURN | flags::RETURN_MISSED);
+        }
+    }
+}
+
+/// Writes the record of a call without its return.
+///
+/// # Safety
+/// `thread` is the current thread's, with a call begun.
+#[inline(always)]
+unsafe fn never_returned(thread: *mut Thread, bits: u32) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        let call = &raw mut (*thread).call;
+        (*call).header.flags |= bits;
+        (*call).header.ret = 0;
+        (*call).header.exit_ns = bpf_ktime_get_ns();
+        (*call).remaining_section.status = Status::Absent as u8;
+        capture::write_short(thread);
+    }
+}
+
 /// The current thread ends.
 #[inline(always)]
 pub fn thread_ends() {
@@ -97,17 +129,11 @@ pub fn thread_ends() {
     if let Some(thread) = pending::find(tid) {
         // SAFETY: the current thread's own entry.
         unsafe {
-            let call = &raw mut (*thread).call;
             match (*thread).state {
                 state::IDLE => {}
                 state::FILTERED_INTERRUPTED => capture::filtered(),
-                _ => {
-                    (*call).header.flags |= flags::NO_RETURN;
-                    (*call).header.ret = 0;
-                    (*call).header.exit_ns = bpf_ktime_get_ns();
-                    (*call).remaining_section.status = Status::Absent as u8;
-                    capture::write_short(thread);
-                }
+                state::IN_CALL => return_missed(thread),
+                _ => never_returned(thread, flags::NO_RETURN),
             }
         }
         pending::remove(tid);

@@ -95,6 +95,19 @@ impl Syscall {
         Self { abi, nr, name: "socketcall", multiplexed: Some(call) }
     }
 
+    /// The kernel function that takes the call's registers, as prefix and name
+    /// (`__SYSCALL_DEFINEx` in arch/x86/include/asm/syscall_wrapper.h and arm64's);
+    /// none for x32, whose functions kernels no longer have.
+    pub const fn entry_function(&self) -> Option<(&'static str, &'static str)> {
+        match self.abi {
+            Abi::X86_64 => Some(("__x64_sys_", self.name)),
+            Abi::I386 => Some(("__ia32_compat_sys_", self.name)),
+            Abi::X32 => None,
+            Abi::Arm64 => Some(("__arm64_sys_", self.name)),
+            Abi::Arm => Some(("__arm64_compat_sys_", self.name)),
+        }
+    }
+
     /// The number as the kernel's entry code sees it.
     pub const fn raw_nr(&self) -> u32 {
         match self.abi {

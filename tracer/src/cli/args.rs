@@ -206,6 +206,10 @@ pub enum Detail {
 pub enum Hook {
     /// The cheapest that sees every ABI
     Auto,
+    /// fentry and fexit on the syscalls' entry functions
+    Fentry,
+    /// kprobe and kretprobe on the syscalls' entry functions
+    Kprobe,
     /// The raw tracepoints sys_enter and sys_exit
     RawTracepoint,
 }

@@ -16,7 +16,7 @@ use rustix::{
 
 use super::{
     Failure,
-    args::{Detail, Switch, Trace},
+    args::{self, Detail, Switch, Trace},
     cgroup, diagnostics, output,
     signals::Signals,
 };
@@ -29,7 +29,7 @@ use crate::{
     process::{self, Processes},
     recording,
     sink::Destination,
-    source::{Live, Options, Running, Stopped},
+    source::{Hook, Live, Options, PassedOver, Running, Stopped},
 };
 
 /// How often the ring is drained. The kernel wakes the reader only as the ring
@@ -39,9 +39,6 @@ const TICK: Duration = Duration::from_millis(25);
 const LOSS_EVERY: Duration = Duration::from_secs(1);
 /// How often the wall clock is looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
-
-/// What the hook is called.
-const HOOK: &str = "raw-tracepoint";
 
 /// Traces until a signal, a limit, a failure, or the end of COMMAND.
 pub fn run(options: Trace) -> Result<ExitCode, Failure> {
@@ -55,21 +52,31 @@ pub fn run(options: Trace) -> Result<ExitCode, Failure> {
     let divert = options.output.write.contains(&Destination::Stdout);
     let command = start(&options.command, divert)?;
 
-    let mut live = Live::load(&Options {
+    let mut filters = divided.kernel.clone();
+    filters.pids.extend(command.as_ref().map(|command| (command.pid(), true)));
+    let wanted = match options.capture.hook {
+        args::Hook::Auto => None,
+        args::Hook::Fentry => Some(Hook::Fentry),
+        args::Hook::Kprobe => Some(Hook::Kprobe),
+        args::Hook::RawTracepoint => Some(Hook::RawTracepoint),
+    };
+    let captured = Options {
         events: options.select.events.clone(),
         messages: match options.capture.detail {
             Detail::Call => 0,
             Detail::Messages => options.capture.messages,
         },
         buffer: options.capture.buffer,
-        filters: divided.kernel.clone(),
-    })?;
-    if let Some(command) = &command {
-        live.set_pid(command.pid(), true)?;
+        filters,
+    };
+    let (mut live, passed_over) = Live::attached(&captured, wanted)?;
+    for PassedOver { hook, error } in &passed_over {
+        log::info!("hook {} passed over: {error}", hook.name());
     }
+    let hook = live.hook().name();
     let clock = Clock::now();
     let stream = Stream {
-        hook: HOOK,
+        hook,
         kernel: live.kernel().to_owned(),
         events: options.select.events.iter().map(|event| event.name).collect(),
     };
@@ -79,13 +86,12 @@ pub fn run(options: Trace) -> Result<ExitCode, Failure> {
     pipeline.health = options.output.health == Switch::On;
     pipeline.most = options.capture.count;
     if let Some(path) = &options.capture.record {
-        let header = recording::Header::new(live.kernel(), HOOK, clock);
+        let header = recording::Header::new(live.kernel(), hook, clock);
         let writer = recording::Writer::create(path, &header).map_err(|error| {
             Failure::Runtime(format!("cannot write the recording {}: {error}", path.display()))
         })?;
         pipeline.recording = Some(writer);
     }
-    live.attach()?;
     if options.follow {
         follow_existing(&mut live, &divided)?;
     }
@@ -146,7 +152,8 @@ impl Session {
         };
         if !self.quiet {
             diagnostics::say(format_args!(
-                "attached: hook {HOOK}{}, events {}, processes {processes}",
+                "attached: hook {}{}, events {}, processes {processes}",
+                self.live.hook().name(),
                 if self.live.typed() { " (typed)" } else { "" },
                 events.join(",")
             ));
@@ -264,7 +271,7 @@ impl Session {
 
     /// Stops the hooks, hands on what is left, and sums up.
     fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
-        self.live.detach()?;
+        self.live.detach();
         let drained = self.drain();
         let mut counts = self.pipeline.counts(&self.live.stats()?);
         if counts.seen() != counts.kernel_seen {

@@ -54,7 +54,8 @@ fn one(record: &Record<'_>, arg: &registry::Arg, raw: u64, missing: &mut Missing
                     Status::Absent => return None,
                     Status::Read => return Some(Known(timespec(record, arg.kind, field.value))),
                     Status::Faulted | Status::Partial => Reason::Fault,
-                    Status::NotCaptured => unseen(record),
+                    Status::NotCaptured if record.has(flags::NO_ENTRY) => unseen(record),
+                    Status::NotCaptured => Reason::NotCaptured,
                 };
                 missing.insert(format!("args.{}.{name}", arg.name), reason);
                 Some(Known(None))
@@ -68,6 +69,10 @@ fn one(record: &Record<'_>, arg: &registry::Arg, raw: u64, missing: &mut Missing
 
 /// Where an argument's value really came from in this call.
 fn tags(record: &Record<'_>, arg: &registry::Arg) -> Tags {
+    let timeout = matches!(arg.kind, Kind::Timespec64 | Kind::Timespec32);
+    if timeout && record.has(flags::TIMEOUT_FROM_KERNEL) {
+        return Tags::K | Tags::OPT;
+    }
     if record.has(flags::ARGS_FROM_USER) && arg.tags.contains(Tags::K) {
         Tags::U | Tags::TOCTOU
     } else {
@@ -82,12 +87,13 @@ pub fn flag_names(value: u32) -> FlagNames {
 }
 
 fn timespec(record: &Record<'_>, kind: Kind, timeout: Timeout) -> Option<Timespec> {
-    if kind == Kind::Timespec32 {
+    let from_kernel = record.has(flags::TIMEOUT_FROM_KERNEL);
+    if kind == Kind::Timespec32 && !from_kernel {
         let ([sec, nsec], _) = <[i32; 2]>::read_from_prefix(&timeout.raw).ok()?;
         return Some(Timespec { sec: sec.into(), nsec: nsec.into() });
     }
     let ([sec, mut nsec], _) = <[i64; 2]>::read_from_prefix(&timeout.raw).ok()?;
-    if record.abi.compat_layout() {
+    if record.abi.compat_layout() && !from_kernel {
         // 32-bit callers may leave garbage in the upper half, and the kernel
         // ignores it (kernel/time/time.c, get_timespec64).
         nsec &= 0xffff_ffff;

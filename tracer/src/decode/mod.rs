@@ -40,8 +40,13 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     let mut missing = Missing::new();
     let returned = !record.has(flags::NO_RETURN);
     if !returned {
+        let reason = if record.has(flags::RETURN_MISSED) {
+            Reason::NotCaptured
+        } else {
+            Reason::ThreadExited
+        };
         for field in ["ret", "latency_ns"] {
-            missing.insert(field.to_owned(), Reason::ThreadExited);
+            missing.insert(field.to_owned(), reason);
         }
     }
     let began = !record.has(flags::NO_ENTRY);

@@ -59,6 +59,16 @@ pub enum SourceError {
         /// Why there is none.
         source: Box<SourceError>,
     },
+    /// The kernel does not offer a hook.
+    #[error("hook {hook} can't be used on kernel {kernel}: {reason}")]
+    NoHook {
+        /// The hook.
+        hook: &'static str,
+        /// The running kernel's release.
+        kernel: String,
+        /// What is missing.
+        reason: String,
+    },
     /// No register layout is known for this machine.
     #[error("no support for {0} machines: tracer runs on x86_64 and aarch64")]
     Architecture(&'static str),
@@ -99,7 +109,7 @@ pub enum SourceError {
         /// The eBPF program.
         program: &'static str,
         /// Where it goes.
-        target: &'static str,
+        target: String,
         /// The running kernel's release.
         kernel: String,
         /// What aya says.
@@ -124,14 +134,21 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether another hook may work where this one did not.
+    pub fn is_about_hook(&self) -> bool {
+        matches!(self, Self::NoHook { .. } | Self::Attach { .. } | Self::Load { .. })
+    }
+
     /// Whether the cause is missing privilege or kernel support (exit code 3).
     pub fn is_support(&self) -> bool {
         !matches!(self, Self::Io { .. } | Self::Map { .. } | Self::Object(_))
     }
 }
 
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes on one line; of the verifier's log, which can have
+/// thousands of lines, the last that say something.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    const LOG: &str = "Verifier output:";
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -142,7 +159,16 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = inner.source();
     }
-    text
+    let Some((head, log)) = text.split_once(LOG) else { return text };
+    log::trace!("{log}");
+    let noise = ["processed ", "verification time ", "stack depth "];
+    let lines: Vec<_> = log
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !noise.iter().any(|noise| line.starts_with(noise)))
+        .collect();
+    let last = lines.get(lines.len().saturating_sub(2)..).unwrap_or_default();
+    if last.is_empty() { head.trim_end().to_owned() } else { format!("{head}{}", last.join("; ")) }
 }
 
 #[cfg(test)]

@@ -4,9 +4,13 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader, Pod, VerifierLogLevel,
+    Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, RawTracePoint},
+    programs::{
+        BtfTracePoint, FEntry, FExit, KProbe, ProgramError, RawTracePoint, fentry::FEntryLink,
+        fexit::FExitLink, kprobe::KProbeLink, raw_trace_point::RawTracePointLink,
+        tp_btf::BtfTracePointLink,
+    },
 };
 use tracer_common::{
     config::{Config, MAX_RULES, Rule, filter, rule, scratch_size, thread_size, verdict},
@@ -20,6 +24,7 @@ use super::{
     btf::Btf,
     error::SourceError,
     features::{self, Helpers, Kernel, arch},
+    hooks::{Attachment, BY_COST, Hook, Kind, Plan},
     object,
     offsets::{self, Layout},
 };
@@ -30,11 +35,6 @@ const THREADS_MEMORY: usize = 16 << 20;
 const MAX_THREADS: usize = 32 << 10;
 /// Most thread groups that can be followed at once.
 const MAX_FOLLOWED: u32 = 16 << 10;
-
-/// The entry's programs: typed or not, with `bpf_loop` or without.
-const ENTER: [&str; 4] = ["enter_typed", "enter_typed_unrolled", "enter_raw", "enter_raw_unrolled"];
-/// The exit's programs, likewise.
-const EXIT: [&str; 4] = ["exit_typed", "exit_typed_unrolled", "exit_raw", "exit_raw_unrolled"];
 
 /// Filters that the kernel decides: each key with whether it is included (else
 /// excluded).
@@ -74,16 +74,29 @@ pub struct Live {
     stats: PerCpuArray<MapData, KernelStats>,
     pids: HashMap<MapData, u32, u32>,
     kernel: Kernel,
-    /// Names of the loaded programs that read the syscalls' entry and exit.
-    programs: Programs,
+    plan: Plan,
+    /// Needed to load programs that are made for one function each.
+    btf: Option<AyaBtf>,
+    links: Vec<Link>,
 }
 
-#[derive(Clone, Copy)]
-struct Programs {
-    typed: bool,
-    enter: &'static str,
-    exit: &'static str,
-    follow: bool,
+/// Something attached; dropping it detaches.
+#[expect(dead_code, reason = "held for its drop")]
+enum Link {
+    Typed(BtfTracePointLink),
+    Raw(RawTracePointLink),
+    Fentry(FEntryLink),
+    Fexit(FExitLink),
+    Kprobe(KProbeLink),
+}
+
+/// A hook that was tried and passed over.
+#[derive(Debug)]
+pub struct PassedOver {
+    /// The hook.
+    pub hook: Hook,
+    /// Why.
+    pub error: SourceError,
 }
 
 #[derive(Clone, Copy)]
@@ -94,11 +107,40 @@ struct KernelStats(Stats);
 unsafe impl Pod for KernelStats {}
 
 impl Live {
-    /// Loads the programs; nothing is attached yet.
+    /// Attaches with the given hook, or with the cheapest that works here; what was
+    /// tried before it is said in the second part.
+    ///
+    /// # Errors
+    /// [`SourceError`]: of the given hook, or of the last one tried.
+    pub fn attached(
+        options: &Options,
+        hook: Option<Hook>,
+    ) -> Result<(Self, Vec<PassedOver>), SourceError> {
+        let mut passed_over = Vec::new();
+        let tried: &[Hook] = hook.as_ref().map_or(&BY_COST, std::slice::from_ref);
+        for hook in tried {
+            let attached = hook.check(&Kernel::running().release).and_then(|()| {
+                let mut live = Self::load(options, *hook)?;
+                live.attach()?;
+                Ok(live)
+            });
+            match attached {
+                Ok(live) => return Ok((live, passed_over)),
+                // Another hook would not help.
+                Err(error) if tried.len() == passed_over.len() + 1 || !error.is_about_hook() => {
+                    return Err(error);
+                }
+                Err(error) => passed_over.push(PassedOver { hook: *hook, error }),
+            }
+        }
+        unreachable!("the last hook that is tried returns")
+    }
+
+    /// Loads the object for a hook; nothing is attached yet.
     ///
     /// # Errors
     /// [`SourceError`]
-    pub fn load(options: &Options) -> Result<Self, SourceError> {
+    pub fn load(options: &Options, hook: Hook) -> Result<Self, SourceError> {
         let kernel = Kernel::running();
         features::check(&kernel)?;
         raise_memlock(&kernel);
@@ -122,37 +164,28 @@ impl Live {
             });
         }
         let layout = offsets::resolve(btf.as_ref().ok(), &kernel)?;
-        let typed = aya_btf.is_some();
-        let loaded = match Self::load_as(options, &kernel, helpers, &layout, aya_btf.as_ref()) {
-            Err(error) if typed => {
-                log::debug!("typed tracepoints: {error}; trying untyped ones");
-                Self::load_as(options, &kernel, helpers, &layout, None).map_err(|second| {
-                    log::debug!("untyped tracepoints: {second}");
-                    error
-                })
-            }
-            result => result,
-        };
-        drop((aya_btf, btf));
-        #[cfg(target_env = "gnu")]
-        // SAFETY: gives memory back that nobody holds any more: the kernel's type
-        // information takes more than all the rest of the daemon.
-        unsafe {
-            libc::malloc_trim(0)
-        };
-        loaded
+        let plan = Plan::new(
+            hook,
+            aya_btf.is_some(),
+            helpers,
+            &options.events,
+            options.filters.follow,
+            &kernel.release,
+        )?;
+        Self::load_as(options, kernel, helpers, &layout, plan, aya_btf)
     }
 
     fn load_as(
         options: &Options,
-        kernel: &Kernel,
+        kernel: Kernel,
         helpers: Helpers,
         layout: &Layout,
-        typed: Option<&AyaBtf>,
+        plan: Plan,
+        btf: Option<AyaBtf>,
     ) -> Result<Self, SourceError> {
-        let config = configure(options, helpers, layout, typed.is_some())?;
+        let config = configure(options, helpers, layout, &plan)?;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let thread = size(thread_size(options.messages));
+        let thread = size(entry_size(options.messages, plan.hook));
         let object = object::resized(&[
             ("THREADS", thread),
             ("BLANK", thread),
@@ -162,8 +195,7 @@ impl Live {
         let entries = |keys: usize| size(keys.max(1));
         let mut loader = EbpfLoader::new();
         loader
-            .btf(typed)
-            .verifier_log_level(verifier_log_level())
+            .btf(btf.as_ref())
             .override_global("CONFIG", config.as_bytes(), true)
             .map_max_entries("RING", options.buffer)
             .map_max_entries("THREADS", config.max_threads)
@@ -180,100 +212,74 @@ impl Live {
             kernel: kernel.release.clone(),
             error: Box::new(error),
         })?;
+        drop(loader);
         fill(&mut ebpf, "TIDS", &filters.tids)?;
         fill(&mut ebpf, "UIDS", &filters.uids)?;
         fill(&mut ebpf, "COMMS", &filters.comms)?;
         fill(&mut ebpf, "CGROUPS", &filters.cgroups)?;
-        let choose = |names: [&'static str; 4]| match (typed.is_some(), helpers.bpf_loop) {
-            (true, true) => names[0],
-            (true, false) => names[1],
-            (false, true) => names[2],
-            (false, false) => names[3],
-        };
         let mut live = Self {
             ring: take(&mut ebpf, "RING")?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
             ebpf,
-            kernel: kernel.clone(),
-            programs: Programs {
-                typed: typed.is_some(),
-                enter: choose(ENTER),
-                exit: choose(EXIT),
-                follow: filters.follow,
-            },
+            kernel,
+            plan,
+            btf,
+            links: Vec::new(),
         };
         for (pid, include) in &filters.pids {
             live.set_pid(*pid, *include)?;
         }
-        live.load_programs(typed)?;
         Ok(live)
     }
 
-    fn load_programs(&mut self, typed: Option<&AyaBtf>) -> Result<(), SourceError> {
-        let programs = self.programs;
-        for (name, tracepoint) in programs.in_order() {
-            self.with(name, tracepoint, |program| match (program, typed) {
-                (Loaded::Typed(program), Some(btf)) => program.load(tracepoint, btf),
-                (Loaded::Typed(_), None) => Err(ProgramError::UnexpectedProgramType),
-                (Loaded::Raw(program), _) => program.load(),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Attaches every program. A call that begins after this has returned is seen
-    /// from its beginning.
+    /// Verifies and attaches every program. A call that begins after this has
+    /// returned is seen from its beginning.
     ///
     /// # Errors
     /// [`SourceError::Attach`]; what was attached by then is detached again when
     /// `self` is dropped.
     pub fn attach(&mut self) -> Result<(), SourceError> {
-        let programs = self.programs;
-        for (name, tracepoint) in programs.in_order() {
-            self.with(name, tracepoint, |program| match program {
-                Loaded::Typed(program) => program.attach().map(drop),
-                Loaded::Raw(program) => program.attach(tracepoint).map(drop),
-            })?;
+        let btf = self.btf.take();
+        // Verifying takes long beside attaching: all of it comes first where a
+        // program is not made for one function.
+        for attachment in &self.plan.attachments {
+            self.ebpf
+                .verify(attachment, btf.as_ref())
+                .map_err(|error| self.wrap(attachment, error))?;
         }
+        for attachment in &self.plan.attachments {
+            match self.ebpf.attach(attachment, btf.as_ref()) {
+                Ok(link) => self.links.push(link),
+                Err(error) if attachment.optional => {
+                    log::info!("{}", self.wrap(attachment, error));
+                }
+                Err(error) => return Err(self.wrap(attachment, error)),
+            }
+        }
+        drop(btf);
+        #[cfg(target_env = "gnu")]
+        // SAFETY: gives memory back that nobody holds any more: the kernel's type
+        // information takes more than all the rest of the daemon.
+        unsafe {
+            libc::malloc_trim(0)
+        };
         Ok(())
+    }
+
+    fn wrap(&self, attachment: &Attachment, error: ProgramError) -> SourceError {
+        SourceError::Attach {
+            program: attachment.program,
+            target: attachment.target.clone(),
+            kernel: self.kernel.release.clone(),
+            error: Box::new(error),
+        }
     }
 
     /// Detaches every program, exits before entries, so that no call looks as if
     /// it had begun unseen.
-    ///
-    /// # Errors
-    /// [`SourceError::Attach`]
-    pub fn detach(&mut self) -> Result<(), SourceError> {
-        let programs = self.programs;
-        for (name, tracepoint) in programs.in_order() {
-            self.with(name, tracepoint, |program| match program {
-                Loaded::Typed(program) => program.unload(),
-                Loaded::Raw(program) => program.unload(),
-            })?;
-        }
-        Ok(())
-    }
-
-    fn with(
-        &mut self,
-        name: &'static str,
-        target: &'static str,
-        action: impl FnOnce(Loaded<'_>) -> Result<(), ProgramError>,
-    ) -> Result<(), SourceError> {
-        let missing = || SourceError::Object(format!("program {name}"));
-        let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
-        let loaded = if self.programs.is_typed(name) {
-            program.try_into().map(Loaded::Typed)
-        } else {
-            program.try_into().map(Loaded::Raw)
-        };
-        loaded.and_then(action).map_err(|error| SourceError::Attach {
-            program: name,
-            target,
-            kernel: self.kernel.release.clone(),
-            error: Box::new(error),
-        })
+    pub fn detach(&mut self) {
+        self.links.drain(..).for_each(drop);
     }
 
     /// Hands over every record that is in the ring now.
@@ -318,35 +324,89 @@ impl Live {
         &self.kernel.release
     }
 
+    /// Where the programs are attached.
+    pub fn hook(&self) -> Hook {
+        self.plan.hook
+    }
+
     /// Whether the tracepoints' arguments are typed (tp_btf).
     pub fn typed(&self) -> bool {
-        self.programs.typed
+        self.plan.typed && self.plan.hook == Hook::RawTracepoint
     }
 }
 
-enum Loaded<'a> {
-    Typed(&'a mut BtfTracePoint),
-    Raw(&'a mut RawTracePoint),
+/// Verifying and attaching by kind.
+trait Attach {
+    fn verify(&mut self, what: &Attachment, btf: Option<&AyaBtf>) -> Result<(), ProgramError>;
+    fn attach(&mut self, what: &Attachment, btf: Option<&AyaBtf>) -> Result<Link, ProgramError>;
 }
 
-impl Programs {
-    /// Programs and their tracepoints in the order of attaching: what ends a call
-    /// before what begins one, so that a call that was seen to begin is seen to end.
-    fn in_order(self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        [
-            ("process_fork", "sched_process_fork"),
-            ("process_exit", "sched_process_exit"),
-            ("signal_deliver", "signal_deliver"),
-            (self.exit, "sys_exit"),
-            (self.enter, "sys_enter"),
-        ]
-        .into_iter()
-        .filter(move |(name, _)| self.follow || *name != "process_fork")
+impl Attach for Ebpf {
+    fn verify(&mut self, what: &Attachment, btf: Option<&AyaBtf>) -> Result<(), ProgramError> {
+        let program = self.program_mut(what.program).ok_or(ProgramError::NotLoaded)?;
+        let loaded = match what.kind {
+            Kind::Typed => {
+                let btf = btf.ok_or(ProgramError::UnexpectedProgramType)?;
+                <&mut BtfTracePoint>::try_from(program)?.load(&what.target, btf)
+            }
+            Kind::Raw => <&mut RawTracePoint>::try_from(program)?.load(),
+            Kind::Kprobe => <&mut KProbe>::try_from(program)?.load(),
+            Kind::Fentry | Kind::Fexit => Ok(()),
+        };
+        match loaded {
+            // It goes to several places.
+            Err(ProgramError::AlreadyLoaded) => Ok(()),
+            loaded => loaded,
+        }
     }
 
-    fn is_typed(self, name: &str) -> bool {
-        self.typed && (name == self.enter || name == self.exit)
+    fn attach(&mut self, what: &Attachment, btf: Option<&AyaBtf>) -> Result<Link, ProgramError> {
+        let program = self.program_mut(what.program).ok_or(ProgramError::NotLoaded)?;
+        let target = what.target.as_str();
+        let typed = btf.ok_or(ProgramError::UnexpectedProgramType);
+        match what.kind {
+            Kind::Typed => {
+                let program = <&mut BtfTracePoint>::try_from(program)?;
+                let link = program.attach()?;
+                program.take_link(link).map(Link::Typed)
+            }
+            Kind::Raw => {
+                let program = <&mut RawTracePoint>::try_from(program)?;
+                let link = program.attach(target)?;
+                program.take_link(link).map(Link::Raw)
+            }
+            Kind::Kprobe => {
+                let program = <&mut KProbe>::try_from(program)?;
+                let link = program.attach(target, 0)?;
+                program.take_link(link).map(Link::Kprobe)
+            }
+            // These are verified for one function, and then again for the next; the
+            // link keeps the kernel's copy.
+            Kind::Fentry => {
+                let program = <&mut FEntry>::try_from(program)?;
+                program.load(target, typed?)?;
+                let link = program.attach()?;
+                let link = program.take_link(link)?;
+                program.unload()?;
+                Ok(Link::Fentry(link))
+            }
+            Kind::Fexit => {
+                let program = <&mut FExit>::try_from(program)?;
+                program.load(target, typed?)?;
+                let link = program.attach()?;
+                let link = program.take_link(link)?;
+                program.unload()?;
+                Ok(Link::Fexit(link))
+            }
+        }
     }
+}
+
+/// Size of a thread's entry: with space to put a record together where programs
+/// can be preempted.
+fn entry_size(messages: u32, hook: Hook) -> usize {
+    let size = thread_size(messages);
+    if hook == Hook::Fentry { size + scratch_size(messages) } else { size }
 }
 
 /// The configuration that the programs are loaded with.
@@ -354,7 +414,7 @@ fn configure(
     options: &Options,
     helpers: Helpers,
     layout: &Layout,
-    typed: bool,
+    plan: &Plan,
 ) -> Result<Config, SourceError> {
     let mut rules = [Rule::default(); MAX_RULES];
     let mut count = 0;
@@ -387,7 +447,8 @@ fn configure(
             return Err(SourceError::NoSuchSyscall { event: event.name, arch: arch() });
         }
     }
-    let threads = THREADS_MEMORY / thread_size(options.messages);
+    let threads = THREADS_MEMORY / entry_size(options.messages, plan.hook);
+    let preemptible = plan.hook == Hook::Fentry;
     Ok(Config {
         rules,
         rule_count: u32::try_from(count).unwrap_or(0),
@@ -396,8 +457,14 @@ fn configure(
         max_threads: u32::try_from(threads.min(MAX_THREADS)).unwrap_or(1),
         wake_mark: u64::from(options.buffer / 4),
         wake_shift: (options.buffer / 8).ilog2(),
-        task_direct: u32::from(typed && helpers.current_task_btf),
+        task_direct: u32::from(plan.typed && helpers.current_task_btf),
         task_unknown: layout.task_unknown,
+        preemptible: u32::from(preemptible),
+        scratch_at: if preemptible {
+            u32::try_from(thread_size(options.messages)).unwrap_or(0)
+        } else {
+            0
+        },
         reserved: 0,
         compat_mask: layout.compat_mask,
         registers: layout.registers,
@@ -446,16 +513,6 @@ fn fill<K: Pod>(
         map.insert(key, verdict_of(*include), 0).map_err(wrap)?;
     }
     Ok(())
-}
-
-/// The verifier's log costs time to write, and says something only to those who
-/// change the programs.
-fn verifier_log_level() -> VerifierLogLevel {
-    if log::log_enabled!(log::Level::Trace) {
-        VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
-    } else {
-        VerifierLogLevel::DISABLE
-    }
 }
 
 /// Before 5.11 maps count against RLIMIT_MEMLOCK.

@@ -52,7 +52,9 @@ fn x86_from_btf(btf: &Btf) -> Option<Layout> {
         nr: reg("orig_ax")?,
         ip: reg("ip")?,
         sp: reg("sp")?,
-        reserved: 0,
+        function_ret: reg("ax")?,
+        function_first: reg("di")?,
+        function_fifth: reg("r8")?,
         native: [reg("di")?, reg("si")?, reg("dx")?, reg("r10")?, reg("r8")?, reg("r9")?],
         compat: [reg("bx")?, reg("cx")?, reg("dx")?, reg("si")?, reg("di")?, reg("bp")?],
     };
@@ -74,7 +76,9 @@ fn x86_fixed(kernel: &Kernel) -> Layout {
             nr: 120,
             ip: 128,
             sp: 152,
-            reserved: 0,
+            function_ret: 80,
+            function_first: 112,
+            function_fifth: 72,
             native: [112, 104, 96, 56, 72, 64],
             compat: [40, 88, 96, 104, 112, 32],
         },
@@ -92,7 +96,9 @@ fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
         nr: btf.offset("pt_regs.syscallno").ok()?,
         ip: btf.offset("pt_regs.pc").ok()?,
         sp: btf.offset("pt_regs.sp").ok()?,
-        reserved: 0,
+        function_ret: regs,
+        function_first: regs,
+        function_fifth: regs + 32,
         native: args,
         compat: args,
     };
@@ -110,7 +116,16 @@ fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
 fn arm64_fixed() -> Layout {
     let args = [272, 8, 16, 24, 32, 40];
     Layout {
-        registers: Registers { nr: 280, ip: 256, sp: 248, reserved: 0, native: args, compat: args },
+        registers: Registers {
+            nr: 280,
+            ip: 256,
+            sp: 248,
+            function_ret: 0,
+            function_first: 0,
+            function_fifth: 32,
+            native: args,
+            compat: args,
+        },
         offsets: Offsets::default(),
         compat_mask: TIF_32BIT,
         task_unknown: 0,

@@ -8,10 +8,12 @@ use rustix::{
 };
 use tracer_common::record::MAX_MESSAGES_UNROLLED;
 
-use super::{Check, Status, hook};
+use super::{Check, Status};
 use crate::{
     encode::table::escape,
-    source::{self, Helpers, Kernel, SourceError, arch, check, lockdown, missing_capabilities},
+    source::{
+        self, Helpers, Hook, Kernel, SourceError, arch, check, lockdown, missing_capabilities,
+    },
 };
 
 /// Inode number of the initial user namespace (include/linux/proc_ns.h).
@@ -270,5 +272,9 @@ fn cgroups() -> Check {
 
 fn tracefs() -> Check {
     let found = mounted("tracefs").map_or("not mounted".to_owned(), |point| format!("at {point}"));
-    Check::new("tracefs", Status::Ok, format!("{found}; {} does not need it", hook::NAME))
+    Check::new(
+        "tracefs",
+        Status::Ok,
+        format!("{found}; {} does not need it", Hook::RawTracepoint.name()),
+    )
 }

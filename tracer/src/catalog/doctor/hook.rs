@@ -1,4 +1,4 @@
-//! The hook, judged by loading and attaching it.
+//! The hooks, each judged by loading and attaching it.
 
 use std::time::Instant;
 
@@ -7,14 +7,12 @@ use tracer_common::{record::MAX_MESSAGES_UNROLLED, registry::EVENTS};
 use super::{Check, Status};
 use crate::{
     encode::table::escape,
-    source::{KernelFilters, Live, Options, SourceError},
+    source::{Hook, KernelFilters, Live, Options, SourceError},
 };
 
-/// The one hook there is.
-pub const NAME: &str = "raw-tracepoint";
-
-/// Loads and attaches the hook as a trace would, for calls of this process only.
-pub fn check() -> Check {
+/// Loads and attaches a hook as a trace would, for calls of this process only.
+pub fn check(hook: Hook) -> Check {
+    let name = hook.name();
     let options = Options {
         events: EVENTS.iter().collect(),
         messages: MAX_MESSAGES_UNROLLED,
@@ -24,8 +22,8 @@ pub fn check() -> Check {
             ..KernelFilters::default()
         },
     };
-    match attach(&options) {
-        Ok(detail) => Check::new(NAME, Status::Ok, detail),
+    match attach(&options, hook) {
+        Ok(detail) => Check::new(name, Status::Ok, detail),
         Err(error) => {
             let remedy = match &error {
                 SourceError::Privilege { .. } => "as for privileges above",
@@ -48,21 +46,22 @@ pub fn check() -> Check {
             };
             // The verifier's log has many lines.
             let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
-            Check::new(NAME, Status::Fail, escape(detail.as_bytes())).remedy(remedy)
+            // Any hook will do, and this one sees everything that the others see.
+            let status = if hook == Hook::RawTracepoint { Status::Fail } else { Status::Unknown };
+            let check = Check::new(name, status, escape(detail.as_bytes()));
+            if status == Status::Fail { check.remedy(remedy) } else { check }
         }
     }
 }
 
-fn attach(options: &Options) -> Result<String, SourceError> {
+fn attach(options: &Options, hook: Hook) -> Result<String, SourceError> {
     let start = Instant::now();
-    let mut live = Live::load(options)?;
-    let loaded = start.elapsed();
-    live.attach()?;
-    let attached = start.elapsed() - loaded;
-    let typed = if live.typed() { "typed (tp_btf)" } else { "untyped" };
-    Ok(format!(
-        "sys_enter and sys_exit, {typed}: loaded in {:.0} ms, attached in {:.1} ms",
-        loaded.as_secs_f64() * 1e3,
-        attached.as_secs_f64() * 1e3
-    ))
+    let (live, _) = Live::attached(options, Some(hook))?;
+    let what = match hook {
+        Hook::Fentry => "fentry and fexit on the entry functions",
+        Hook::Kprobe => "kprobe and kretprobe on the entry functions",
+        Hook::RawTracepoint if live.typed() => "sys_enter and sys_exit, typed (tp_btf)",
+        Hook::RawTracepoint => "sys_enter and sys_exit, untyped",
+    };
+    Ok(format!("{what}: attached in {:.0} ms", start.elapsed().as_secs_f64() * 1e3))
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::styled;
 use crate::{
     encode::table::width,
-    source::{Kernel, arch},
+    source::{BY_COST, Kernel, arch},
 };
 
 /// The schema of [`Report`].
@@ -99,16 +99,21 @@ pub struct Report {
 pub fn examine() -> Report {
     let kernel = Kernel::running();
     let mut checks = checks::all(&kernel);
-    let attached = hook::check();
-    let ok = attached.status == Status::Ok;
-    checks.push(attached);
+    let mut usable = None;
+    for hook in BY_COST {
+        let attached = hook::check(hook);
+        if attached.status == Status::Ok {
+            usable.get_or_insert(hook.name());
+        }
+        checks.push(attached);
+    }
     Report {
         schema: SCHEMA,
         abis: abis::all(&kernel),
         kernel: kernel.release,
         arch: arch(),
-        ok,
-        hook: ok.then_some(hook::NAME),
+        ok: usable.is_some(),
+        hook: usable,
         checks,
     }
 }
