@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::compare::{assert_matches, timestamp_ns};
+use crate::hook;
 
 /// A whole stream, from the start record to the end record.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +132,7 @@ impl Stream {
         );
         for (tid, truths) in truths {
             for (truth, event) in truths.iter().zip(&events[&tid]) {
-                assert_matches(truth, event);
+                assert_matches(&hook::adapted(truth), event);
             }
         }
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::child::{Finished, Running};
+use crate::hook;
 use crate::stream::Stream;
 
 /// The tracer's binary: `TRACER_BIN`, or what was built last as release or else as
@@ -89,7 +90,9 @@ pub fn around_command(args: &[&str], program: &[&str]) -> (Stream, Finished) {
     let folder = TempDir::new().expect("a temporary folder");
     let out = folder.path().join("events");
     let write = format!("file:{}", out.display());
-    let args = [args, &["-o", "json", "-w", &write, "--"], program].concat();
+    let options = hook::options();
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let args = [&options, args, &["-o", "json", "-w", &write, "--"], program].concat();
     let finished = run(&args);
     let text = std::fs::read_to_string(&out)
         .unwrap_or_else(|error| panic!("{}: {error}; {finished:#?}", out.display()));
@@ -112,7 +115,9 @@ pub struct Attached {
 impl Attached {
     /// Starts the tracer and waits until it says that it is attached.
     pub fn start(args: &[&str]) -> Self {
-        let args = [args, &["-o", "json"]].concat();
+        let options = hook::options();
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let args = [&options, args, &["-o", "json"]].concat();
         let mut tracer = Running::start(command(&args));
         tracer.stderr.wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
         Self { tracer }

@@ -1,0 +1,36 @@
+//! The hook that the tests run with: the environment variable `TRACER_HOOK`, or
+//! the one that the tracer takes by itself. What a hook sees is the same but for
+//! what is said here.
+
+use serde_json::{Value, json};
+
+/// The hook that was asked for.
+fn asked_for() -> Option<String> {
+    std::env::var("TRACER_HOOK").ok()
+}
+
+/// The tracer's options for it.
+pub fn options() -> Vec<String> {
+    asked_for().map_or_else(Vec::new, |hook| vec!["--hook".to_owned(), hook])
+}
+
+/// Whether the programs are on the syscalls' entry functions (fentry, kprobe). They
+/// do not see calls that were under way when they were attached, nor numbers for
+/// which the kernel has no function (x32); and the timeout is the kernel's own copy.
+pub fn on_functions() -> bool {
+    asked_for().is_some_and(|hook| hook == "fentry" || hook == "kprobe")
+}
+
+/// What a call must look like with this hook.
+pub fn adapted(call: &Value) -> Value {
+    let mut call = call.clone();
+    let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
+    let timeout = &mut call["args"]["timeout"];
+    if on_functions() && timeout["value"].is_string() {
+        let kernel = json!(["K", "OPT"]);
+        // A call may fail before it comes to the function with the timeout.
+        timeout["tags"] =
+            if received { kernel } else { json!({"$one_of": [kernel, ["U", "TOCTOU", "OPT"]]}) };
+    }
+    call
+}
