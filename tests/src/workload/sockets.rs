@@ -135,7 +135,7 @@ pub fn unix_at(path: &Path) -> UnixDatagram {
     let mut addr: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     addr.sun_family = libc::AF_UNIX as u16;
     for (to, from) in addr.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
-        *to = from.cast_signed();
+        *to = *from as libc::c_char;
     }
     let len = size_of_val(&addr) as libc::socklen_t;
     // SAFETY: the kernel reads the address, as long as told.
