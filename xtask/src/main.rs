@@ -61,7 +61,8 @@ enum Chore {
         /// Use the machine as it is, install nothing.
         #[arg(long)]
         no_setup: bool,
-        /// Run the suites on guest kernels: all, or those named (5.10, 6.1, 6.12).
+        /// Run the suites on guest kernels: all, or those named (5.10, 6.1, 6.12,
+        /// 6.1-arm64, 6.12-arm64).
         #[arg(long, value_name = "NAME", num_args = 0..)]
         guest: Option<Vec<String>>,
         /// Groups to run: fmt, clippy, ebpf, unit, native, guest.

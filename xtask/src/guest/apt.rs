@@ -29,20 +29,21 @@ pub struct Candidate {
 /// An apt of its own for one release and architecture.
 pub struct Apt {
     folder: PathBuf,
-    release: &'static str,
+    release: String,
     arch: &'static str,
 }
 
 impl Apt {
     /// In `cache`, with lists of at most a day. An error says what is missing.
-    pub fn open(cache: &Path, release: &'static str, arch: &'static str) -> Result<Self> {
+    pub fn open(cache: &Path, release: &str, arch: &'static str) -> Result<Self> {
         for program in ["apt-get", "apt-cache", "dpkg-deb"] {
             on_path(program).ok_or_else(|| anyhow!("{program} is not installed"))?;
         }
         if !Path::new(KEYRING).is_file() {
             bail!("no {KEYRING}: install debian-archive-keyring");
         }
-        let apt = Self { folder: cache.join(format!("apt/{release}-{arch}")), release, arch };
+        let folder = cache.join(format!("apt/{release}-{arch}"));
+        let apt = Self { folder, release: release.to_owned(), arch };
         for folder in ["lists/partial", "cache/archives/partial", "etc"] {
             let folder = apt.folder.join(folder);
             fs::create_dir_all(&folder)
@@ -63,7 +64,7 @@ impl Apt {
         mirrors.push(MIRROR.to_owned());
         mirrors.dedup();
         for mirror in mirrors {
-            let sources = sources(&mirror, self.release, self.arch);
+            let sources = sources(&mirror, &self.release, self.arch);
             fs::write(self.folder.join("etc/sources.list"), sources)?;
             println!("guest: reading the lists of {} {}", self.release, self.arch);
             match self.run(self.command("apt-get").args(["-qq", "--error-on=any", "update"])) {
@@ -77,15 +78,15 @@ impl Apt {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The package that `name` is, or stands for: a kernel's version has a package of
-    /// its own, on which the one without depends.
-    pub fn candidate(&self, name: &str) -> Result<Candidate> {
+    /// The package that `name` is, or stands for: a package without a version in its
+    /// name depends on one with it, which begins with `behind`.
+    pub fn candidate(&self, name: &str, behind: Option<&str>) -> Result<Candidate> {
         let show = |name: &str| -> Result<String> {
             let mut command = self.command("apt-cache");
             self.run(command.args(["--no-all-versions", "show", name]))
         };
         let control = show(name)?;
-        let control = match depends_on(&control, "linux-image-") {
+        let control = match behind.and_then(|prefix| depends_on(&control, prefix)) {
             Some(package) => show(package)?,
             None => control,
         };

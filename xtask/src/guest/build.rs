@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::Arch;
+use super::{Arch, toolchain::Toolchain};
 use crate::{
     cargo::{self, Executable},
     skip::Skip,
@@ -29,13 +29,17 @@ pub struct Programs {
 
 /// Builds everything in a target folder of its own, since other flags would make
 /// cargo build everything anew in the usual one.
-pub fn build(workspace: &Workspace, arch: &Arch, left_out: &mut Vec<Skip>) -> Result<Programs> {
+pub fn build(
+    workspace: &Workspace,
+    arch: &Arch,
+    toolchain: &Toolchain,
+    left_out: &mut Vec<Skip>,
+) -> Result<Programs> {
     let target_dir = workspace.target_dir().join("guest");
     let built = |args: &[&str]| {
-        let mut command = cargo::stable(workspace);
+        let mut command = toolchain.cargo(workspace);
         command.args(args).args(["--locked", "--release", "--target", arch.target, "--target-dir"]);
         command.arg(&target_dir);
-        arch.steer(&mut command)?;
         cargo::executables_of(&mut command, &format!("cargo {} for guests", args.join(" ")))
     };
     let find = |executables: &[Executable], name: &str| {

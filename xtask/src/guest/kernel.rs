@@ -37,7 +37,7 @@ pub fn get(guest: &Guest) -> Result<Kernel> {
 
 fn newest(guest: &Guest, cache: &Path, folder: &Path) -> Result<Kernel> {
     let apt = Apt::open(cache, guest.release, guest.arch.debian)?;
-    let candidate = apt.candidate(guest.package)?;
+    let candidate = apt.candidate(guest.package, Some("linux-image-"))?;
     let version = candidate.version.clone();
     let image = folder.join(&version).join("vmlinuz");
     if !image.is_file() {

@@ -94,6 +94,14 @@ pub const TESTS: &[Package] = &[
 /// Guests run programs that are linked statically, on kernels from Debian.
 pub const GUESTS: &[Package] = &[
     package("qemu-system-x86", "x86-64 guests", Probe::Program("qemu-system-x86_64")),
+    package("qemu-system-arm", "arm64 guests", Probe::Program("qemu-system-aarch64")),
+    package(
+        "binutils-aarch64-linux-gnu",
+        "linking for them",
+        Probe::Program("aarch64-linux-gnu-ld"),
+    ),
+    package("rustc-web", "compiling for them", RUSTC),
+    package("cargo-web", "its cargo", Probe::File(&["/usr/bin/cargo"])),
     package(
         "debian-archive-keyring",
         "checking their kernels",
