@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest that a child may take for anything.
-pub const LIMIT: Duration = Duration::from_secs(60);
+fn limit() -> Duration {
+    Duration::from_secs(if crate::tools::is_slow() { 180 } else { 60 })
+}
 
 /// Lines of a pipe, as they come.
 pub struct Lines {
@@ -49,7 +51,7 @@ impl Lines {
 
     /// Waits for a line; panics with what came instead.
     pub fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + limit();
         loop {
             match self.next(deadline) {
                 Ok(Some(line)) if wanted(&line) => return line,
@@ -62,7 +64,7 @@ impl Lines {
 
     /// Takes the rest, to the end of the pipe.
     pub fn finish(&mut self) -> String {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + limit();
         while let Some(_line) = self.next(deadline).unwrap_or_else(|error| panic!("{error}")) {}
         self.text()
     }
@@ -155,7 +157,7 @@ impl Running {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + limit();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status;
@@ -163,7 +165,7 @@ impl Running {
             if Instant::now() > deadline {
                 // Killed by `drop`.
                 let said = self.said();
-                panic!("{} runs for more than {LIMIT:?}; it said:\n{said}", self.name);
+                panic!("{} runs for more than {:?}; it said:\n{said}", self.name, limit());
             }
             thread::sleep(Duration::from_millis(1));
         }
