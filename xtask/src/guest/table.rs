@@ -94,17 +94,21 @@ pub const LEFT_OUT: &[LeftOut] = &[
     LeftOut {
         guest: None,
         suite: "native_filters",
-        tests: &["pid", "tid", "uid", "comm_exact", "comm_glob", "combined", "event"],
+        tests: &[
+            "pid",
+            "tid",
+            "uid",
+            "comm_exact",
+            "comm_glob",
+            "comm_of_children",
+            "exe",
+            "combined",
+            "event",
+        ],
         why: MANY_STARTS,
     },
     LeftOut {
-        guest: Some("5.10"),
-        suite: "native_filters",
-        tests: &["comm_of_children", "exe"],
-        why: MANY_STARTS,
-    },
-    LeftOut {
-        guest: Some("5.10"),
+        guest: None,
         suite: "native_errors",
         tests: &[
             "ebadf",
@@ -118,7 +122,7 @@ pub const LEFT_OUT: &[LeftOut] = &[
         why: MANY_STARTS,
     },
     LeftOut {
-        guest: Some("5.10"),
+        guest: None,
         suite: "native_follow",
         tests: &[
             "a_process_is_all_of_its_threads",
@@ -128,7 +132,7 @@ pub const LEFT_OUT: &[LeftOut] = &[
         why: MANY_STARTS,
     },
     LeftOut {
-        guest: Some("5.10"),
+        guest: None,
         suite: "native_loss",
         tests: &[
             "loss_is_told_on_the_stream",
@@ -151,7 +155,7 @@ pub const LEFT_OUT: &[LeftOut] = &[
         why: NO_BPF_LOOP,
     },
     LeftOut {
-        guest: Some("5.10"),
+        guest: None,
         suite: "native_udp",
         tests: &[
             "ipv4_one_message",
