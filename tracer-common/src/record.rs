@@ -44,6 +44,11 @@ pub const MAX_MESSAGES_UNROLLED: u32 = 64;
 pub enum RecordKind {
     /// A finished call.
     Call = 1,
+    /// A program image that is about to make its first call: a [`Call`] of which
+    /// the task alone means something, and the path of its executable. A call's
+    /// end would be too late, since a thread that dies in it has let go of its
+    /// memory by then.
+    Image = 2,
 }
 
 /// Bits of [`RecordHeader::flags`].
@@ -89,7 +94,7 @@ pub enum SectionKind {
     /// Source addresses: for each message a [`NameHeader`] and its bytes.
     Names = 6,
     /// The path of the executable: its components, last one first, each with a
-    /// NUL. Only in the first record of a thread and of each program it executes.
+    /// NUL. In [`RecordKind::Image`].
     Exe = 7,
 }
 
@@ -123,6 +128,17 @@ impl TryFrom<u8> for Status {
         [Self::Absent, Self::Read, Self::Partial, Self::Faulted, Self::NotCaptured]
             .into_iter()
             .find(|status| *status as u8 == raw)
+            .ok_or(Unknown(raw.into()))
+    }
+}
+
+impl TryFrom<u16> for RecordKind {
+    type Error = Unknown;
+
+    fn try_from(raw: u16) -> Result<Self, Unknown> {
+        [Self::Call, Self::Image]
+            .into_iter()
+            .find(|kind| *kind as u16 == raw)
             .ok_or(Unknown(raw.into()))
     }
 }

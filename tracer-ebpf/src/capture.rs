@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     config::rule,
-    record::{Call, MAX_NAME, NameHeader, SectionHeader, SectionKind, Status, flags},
+    record::{Call, MAX_NAME, NameHeader, RecordKind, SectionHeader, SectionKind, Status, flags},
     stats::Stats,
 };
 
@@ -147,6 +147,9 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
             (*call).header.flags |= flags::ARGS_FAULTED;
         }
         (*call).requested_section.status = Status::NotCaptured as u8;
+        if (*thread).fresh != 0 {
+            write_image(thread);
+        }
         end::<L>(tid, thread, matched, ret);
     }
 }
@@ -207,16 +210,9 @@ pub unsafe fn write_short(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         let call = &raw mut (*thread).call;
-        let cpu = cpu_id();
-        (*call).header.cpu = cpu;
-        if (*thread).fresh == 0 {
-            (*call).header.len = CALL as u32;
-            output(thread, call.cast(), CALL);
-            return;
-        }
-        let Some(scratch) = scratch_of(thread, cpu) else { return };
-        mem::read_kernel((&raw mut (*scratch).record).cast(), CALL as u32, call.cast());
-        finish_fresh(thread, scratch, CALL);
+        (*call).header.cpu = cpu_id();
+        (*call).header.len = CALL as u32;
+        count_call(thread, output(call.cast(), CALL));
     }
 }
 
@@ -306,44 +302,47 @@ unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u
         (*header).full = names as u32;
         (*header).count = exits as u32;
 
-        let len = at + SECTION + names;
-        if (*thread).fresh != 0 {
-            finish_fresh(thread, scratch, len);
-        } else {
-            output_scratch(thread, scratch, len);
+        count_call(thread, output_scratch(scratch, at + SECTION + names));
+    }
+}
+
+/// Tells the daemon which program makes the call that begins now.
+///
+/// # Safety
+/// `thread` is the current thread's, its call has begun.
+#[inline(never)]
+pub unsafe fn write_image(thread: *mut Thread) {
+    let cpu = cpu_id();
+    // SAFETY: the caller vouches for `thread`; the scratch is ours until the
+    // program ends, and has room for a path.
+    unsafe {
+        let Some(scratch) = scratch_of(thread, cpu) else { return };
+        let call: *mut Call = (&raw mut (*scratch).record).cast();
+        mem::read_kernel(call.cast(), CALL as u32, (&raw const (*thread).call).cast());
+        (*call).header.kind = RecordKind::Image as u16;
+        (*call).header.cpu = cpu;
+        let len = CALL + exe::append(scratch, CALL);
+        if output_scratch(scratch, len) {
+            (*thread).fresh = 0;
         }
     }
 }
 
-/// Writes a record that lacks nothing but the path of the executable.
+/// Writes the record that was put together; false where the ring has no room.
 ///
 /// # Safety
-/// `thread` is the current thread's, `scratch` this CPU's with `len` bytes of a record.
+/// `scratch` holds `len` bytes of a record.
 #[inline(always)]
-unsafe fn finish_fresh(thread: *mut Thread, scratch: *mut Scratch, len: u64) {
-    let at = opaque(len);
-    if at > limit() {
-        return;
-    }
-    // SAFETY: the caller vouches for both; there is room for a path after `limit`.
-    unsafe { output_scratch(thread, scratch, at + exe::append(scratch, at)) };
-}
-
-/// Writes the record that was put together.
-///
-/// # Safety
-/// `thread` is the current thread's, `scratch` this CPU's with `len` bytes of a record.
-#[inline(always)]
-unsafe fn output_scratch(thread: *mut Thread, scratch: *mut Scratch, len: u64) {
+unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
     let len = opaque(len);
     if len > limit() + exe::ROOM {
-        return;
+        return false;
     }
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller vouches for `scratch`.
     unsafe {
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
         (*record.cast::<Call>()).header.len = len as u32;
-        output(thread, record, len);
+        output(record, len)
     }
 }
 
@@ -475,26 +474,32 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
 /// fill passes the mark, and again at each further step of `wake_shift`.
 ///
 /// # Safety
-/// `record` is readable for `len` bytes, and `thread` is what it is made from.
+/// `record` is readable for `len` bytes.
 #[inline(always)]
-unsafe fn output(thread: *mut Thread, record: *mut u8, len: u64) {
+unsafe fn output(record: *mut u8, len: u64) -> bool {
     // SAFETY: the caller vouches for `record`; the ring is a live map.
-    let full = unsafe {
+    unsafe {
         let before = RING.query(0);
         let after = before + len;
         let step = config!(wake_shift);
         let wake = after > config!(wake_mark) && (before >> step) != (after >> step);
         let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
         let ring = (&raw const RING).cast_mut().cast();
-        generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) != 0
-    };
+        generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) == 0
+    }
+}
+
+/// Counts a call whose record was written, or was not for want of room.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn count_call(thread: *mut Thread, written: bool) {
     // SAFETY: fields of live objects.
     unsafe {
         count(|stats| [&raw mut (*stats).seen]);
-        if full {
+        if !written {
             count(|stats| [&raw mut (*stats).ring_full]);
-        } else {
-            (*thread).fresh = 0;
         }
         if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
             count(|stats| [&raw mut (*stats).ended]);

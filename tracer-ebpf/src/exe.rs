@@ -1,7 +1,7 @@
 //! The path of the caller's executable, as /proc/PID/exe would show it.
 //!
 //! A short-lived process is gone before the daemon could look. So the path is
-//! walked here, but only for the first record of a program image: from the file
+//! walked here, but only at the first call of a program image: from the file
 //! up to the root of its mount namespace (fs/d_path.c, prepend_path).
 
 use aya_ebpf::helpers::generated;

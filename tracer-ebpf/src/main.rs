@@ -147,8 +147,8 @@ pub fn timeout_fentry(ctx: FEntryContext) -> u32 {
 }
 
 #[fexit]
-pub fn timeout_fexit(_ctx: FExitContext) -> u32 {
-    pending::kernel_timeout_left();
+pub fn timeout_fexit(ctx: FExitContext) -> u32 {
+    pending::kernel_timeout_left(i64::from(ctx.arg::<i32>(5)));
     0
 }
 
@@ -159,8 +159,9 @@ pub fn timeout_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-pub fn timeout_kretprobe(_ctx: RetProbeContext) -> u32 {
-    pending::kernel_timeout_left();
+pub fn timeout_kretprobe(ctx: RetProbeContext) -> u32 {
+    // An int, of which the upper half of the register may hold anything.
+    pending::kernel_timeout_left((regs::function_ret(ctx.regs.cast()) as i32).into());
     0
 }
 

@@ -33,7 +33,7 @@ pub struct Thread {
     pub state: u32,
     /// Elements of `headers` that were read at entry.
     pub headers_read: u32,
-    /// 1 until the first record of this program image is written.
+    /// 1 until the daemon has been told of this program image.
     pub fresh: u32,
     /// [`tracer_common::config::rule`] bits of the call, for hooks whose return
     /// does not know the call.

@@ -99,6 +99,9 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         if task::describe_call(&raw mut (*call).task, &comm) {
             (*thread).fresh = 1;
         }
+        if (*thread).fresh != 0 {
+            capture::write_image(thread);
+        }
         if abi::arguments(regs, matched, &raw mut (*call).header.args) {
             timeout(call, matched, SectionKind::TimeoutRequested);
             if config!(messages) != 0 {
@@ -352,7 +355,7 @@ pub fn kernel_timeout(timeout: u64) {
 
 /// The kernel has received: what is left of its timeout.
 #[inline(always)]
-pub fn kernel_timeout_left() {
+pub fn kernel_timeout_left(ret: i64) {
     let (_, tid) = task::ids();
     let Some(thread) = find(tid) else { return };
     // SAFETY: the current thread's own entry.
@@ -363,6 +366,11 @@ pub fn kernel_timeout_left() {
         }
         (*thread).kernel_timeout = 0;
         let call = &raw mut (*thread).call;
+        if ret <= 0 {
+            // The caller is not told.
+            (*call).remaining_section.status = Status::Absent as u8;
+            return;
+        }
         let to = &raw mut (*call).remaining;
         if mem::read_kernel(to.cast(), size_of::<Timeout>() as u32, timeout as *const u8) {
             (*call).remaining_section.status = Status::Read as u8;

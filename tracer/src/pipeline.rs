@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tracer_common::{registry::Event, stats::Stats};
+use tracer_common::{record::RecordKind, registry::Event, stats::Stats};
 
 use crate::{
     decode::{self, Clock},
@@ -117,6 +117,10 @@ impl Pipeline {
                 return;
             }
         };
+        if parsed.kind == RecordKind::Image {
+            self.processes.learn(&parsed);
+            return;
+        }
         let mut event = decode::decode(&parsed, &self.clock);
         self.processes.complete(&parsed, &mut event);
         let of_wanted_event = self

@@ -1,5 +1,5 @@
-//! The executables of callers: from the first record of each program image, and
-//! from /proc where that record is missing.
+//! The executables of callers: from the record of each program image, and from
+//! /proc where that is missing.
 
 use std::{collections::HashMap, fs, os::unix::ffi::OsStringExt, sync::Arc};
 
@@ -40,19 +40,21 @@ impl Processes {
         Self { proc: true, ..Self::default() }
     }
 
+    /// Learns from a record of a program image.
+    pub fn learn(&mut self, record: &Record<'_>) {
+        if let Some(path) = record.exe.and_then(|exe| exe.path()) {
+            self.make_room();
+            self.exes.insert(Image::of(record.task()), Some(path.into()));
+        }
+    }
+
     /// Fills in the executable of the caller of an event.
     pub fn complete(&mut self, record: &Record<'_>, event: &mut Event) {
+        self.make_room();
         let task = record.task();
-        let image = Image { pid: task.pid, start: task.start_boottime_ns, exec_id: task.exec_id };
-        if self.exes.len() >= MOST {
-            self.exes.clear();
-        }
-        if let Some(path) = record.exe.and_then(|exe| exe.path()) {
-            self.exes.insert(image, Some(path.into()));
-        }
         let exe = self
             .exes
-            .entry(image)
+            .entry(Image::of(task))
             .or_insert_with(|| self.proc.then(|| exe(task)).flatten().map(Arc::from));
         match exe {
             Some(path) => event.process.exe = Text::new(path.to_vec()),
@@ -60,6 +62,18 @@ impl Processes {
                 event.missing.insert("process.exe".to_owned(), Reason::NotCaptured);
             }
         }
+    }
+
+    fn make_room(&mut self) {
+        if self.exes.len() >= MOST {
+            self.exes.clear();
+        }
+    }
+}
+
+impl Image {
+    fn of(task: &Task) -> Self {
+        Self { pid: task.pid, start: task.start_boottime_ns, exec_id: task.exec_id }
     }
 }
 

@@ -135,9 +135,11 @@ pub struct Messages<'a> {
     pub names: Vec<Name<'a>>,
 }
 
-/// A checked record of one call.
+/// A checked record of one call, or of a program image.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
+    /// Which of the two.
+    pub kind: RecordKind,
     /// The fixed part.
     pub call: Call,
     /// The event that it is of.
@@ -150,7 +152,7 @@ pub struct Record<'a> {
     pub remaining: Field<Timeout>,
     /// The messages, where the record has any.
     pub messages: Option<Messages<'a>>,
-    /// The path of the executable, in the first record of a program image.
+    /// The path of the executable, in the record of a program image.
     pub exe: Option<Exe<'a>>,
 }
 
@@ -211,9 +213,8 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
             known: record::VERSION,
         });
     }
-    if header.kind != RecordKind::Call as u16 {
-        return Err(unknown("record kind", header.kind));
-    }
+    let kind =
+        RecordKind::try_from(header.kind).map_err(|_| unknown("record kind", header.kind))?;
     if usize::try_from(header.len) != Ok(bytes.len()) {
         return Err(RecordError::Length {
             says: usize::try_from(header.len).unwrap_or(usize::MAX),
@@ -230,7 +231,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
         timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
     let deleted = header.flags & record::flags::EXE_DELETED != 0;
     let (messages, exe) = sections(&mut cursor, abi, deleted)?;
-    Ok(Record { call, event, abi, requested, remaining, messages, exe })
+    Ok(Record { kind, call, event, abi, requested, remaining, messages, exe })
 }
 
 /// Reads the sections after the fixed part.
