@@ -10,12 +10,9 @@ pub trait Regs: Copy {
     /// The 64-bit value at a byte offset.
     fn at(self, offset: u32) -> u64;
 
-    /// The syscall number. The kernel keeps it in 64 bits on x86 and 32 on
-    /// arm64; 32 are significant.
-    #[inline(always)]
-    fn nr(self) -> u32 {
-        self.at(config!(registers.nr)) as u32
-    }
+    /// The syscall number: 64 bits on x86, of which 32 are significant, and an int
+    /// on arm64, past which the verifier lets nothing be read.
+    fn nr(self) -> u32;
 
     /// The user instruction pointer.
     #[inline(always)]
@@ -46,6 +43,11 @@ impl Regs for TypedRegs {
     fn at(self, offset: u32) -> u64 {
         load(self.0, offset)
     }
+
+    #[inline(always)]
+    fn nr(self) -> u32 {
+        load(self.0, config!(registers.nr))
+    }
 }
 
 /// `struct pt_regs *` as a plain number (raw tracepoint).
@@ -63,6 +65,11 @@ impl Regs for ProbedRegs {
     #[inline(always)]
     fn at(self, offset: u32) -> u64 {
         probe(self.0, offset)
+    }
+
+    #[inline(always)]
+    fn nr(self) -> u32 {
+        probe(self.0, config!(registers.nr))
     }
 }
 

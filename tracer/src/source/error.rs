@@ -80,6 +80,16 @@ pub enum SourceError {
         /// The machine.
         arch: &'static str,
     },
+    /// An option that a helper is missing for.
+    #[error("{what} needs {helper}, which kernel {kernel} does not offer to tracing programs")]
+    NeedsHelper {
+        /// The option.
+        what: &'static str,
+        /// The helper.
+        helper: &'static str,
+        /// The running kernel's release.
+        kernel: String,
+    },
     /// More messages than this kernel can loop over.
     #[error(
         "--messages {asked}: kernel {kernel} has no bpf_loop (Linux 5.17) and takes at most {most}"

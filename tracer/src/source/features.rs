@@ -89,6 +89,8 @@ pub struct Helpers {
     pub bpf_loop: bool,
     /// `bpf_get_current_task_btf`, from 5.11.
     pub current_task_btf: bool,
+    /// `bpf_get_current_ancestor_cgroup_id`, which not every 5.10 offers here.
+    pub ancestor_cgroup: bool,
 }
 
 impl Helpers {
@@ -98,6 +100,7 @@ impl Helpers {
         Self {
             bpf_loop: has(BpfHelper::BPF_FUNC_loop),
             current_task_btf: has(BpfHelper::BPF_FUNC_get_current_task_btf),
+            ancestor_cgroup: has(BpfHelper::BPF_FUNC_get_current_ancestor_cgroup_id),
         }
     }
 }

@@ -163,6 +163,13 @@ impl Live {
                 kernel: kernel.release,
             });
         }
+        if !helpers.ancestor_cgroup && !options.filters.cgroups.is_empty() {
+            return Err(SourceError::NeedsHelper {
+                what: "--cgroup",
+                helper: "bpf_get_current_ancestor_cgroup_id",
+                kernel: kernel.release,
+            });
+        }
         let layout = offsets::resolve(btf.as_ref().ok(), &kernel)?;
         let plan = Plan::new(
             hook,
