@@ -38,9 +38,10 @@ pub fn run(
     let mut command = Command::new(arch.qemu);
     command
         .args(arch.machine)
-        // One thread for both CPUs: with a thread for each, QEMU 7.2 can run an int3 that
-        // the kernel has replaced by then (6.12 panics while a tracepoint is enabled),
-        // and two CPUs that wait for each other's answers wait forever (6.1).
+        // One thread for both CPUs. With a thread for each, 6.12 once panicked in an int3
+        // while a tracepoint was being enabled, and on 6.1 two CPUs once waited for each
+        // other forever. Neither was seen again since; that QEMU 7.2 is the cause, and
+        // not the kernel or the tracer, is an inference.
         .args(["-accel", "tcg,thread=single", "-smp", "2", "-m", "1024"])
         .args(["-nodefaults", "-display", "none", "-no-reboot"])
         .arg("-kernel")
