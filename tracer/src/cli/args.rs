@@ -204,7 +204,7 @@ pub enum Detail {
 /// Hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Hook {
-    /// The cheapest that sees every ABI
+    /// raw-tracepoint, or else the first that works here
     Auto,
     /// fentry and fexit on the syscalls' entry functions
     Fentry,

@@ -27,8 +27,10 @@ pub enum Hook {
     RawTracepoint,
 }
 
-/// The hooks from the cheapest for everybody else on.
-pub const BY_COST: [Hook; 3] = [Hook::Fentry, Hook::Kprobe, Hook::RawTracepoint];
+/// The order in which `auto` tries the hooks. Raw tracepoints are not the cheapest
+/// for everybody else, but the one whose suites pass whole, and they see most: x32
+/// attempts, and calls that were under way when they were attached.
+pub const AUTO: [Hook; 3] = [Hook::RawTracepoint, Hook::Kprobe, Hook::Fentry];
 
 impl Hook {
     /// As `--hook` has it.

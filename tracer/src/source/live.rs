@@ -24,7 +24,7 @@ use super::{
     btf::Btf,
     error::SourceError,
     features::{self, Helpers, Kernel, arch},
-    hooks::{Attachment, BY_COST, Hook, Kind, Plan},
+    hooks::{AUTO, Attachment, Hook, Kind, Plan},
     object,
     offsets::{self, Layout},
 };
@@ -107,7 +107,7 @@ struct KernelStats(Stats);
 unsafe impl Pod for KernelStats {}
 
 impl Live {
-    /// Attaches with the given hook, or with the cheapest that works here; what was
+    /// Attaches with the given hook, or with the first that works here; what was
     /// tried before it is said in the second part.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Live {
         hook: Option<Hook>,
     ) -> Result<(Self, Vec<PassedOver>), SourceError> {
         let mut passed_over = Vec::new();
-        let tried: &[Hook] = hook.as_ref().map_or(&BY_COST, std::slice::from_ref);
+        let tried: &[Hook] = hook.as_ref().map_or(&AUTO, std::slice::from_ref);
         for hook in tried {
             let attached = hook.check(&Kernel::running().release).and_then(|()| {
                 let mut live = Self::load(options, *hook)?;

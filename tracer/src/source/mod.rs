@@ -13,5 +13,5 @@ mod offsets;
 pub use command::{Running, Stopped};
 pub use error::SourceError;
 pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities, mounted};
-pub use hooks::{BY_COST, Hook};
+pub use hooks::{AUTO, Hook};
 pub use live::{KernelFilters, Live, Options, PassedOver};

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::styled;
 use crate::{
     encode::table::width,
-    source::{BY_COST, Kernel, arch},
+    source::{AUTO, Kernel, arch},
 };
 
 /// The schema of [`Report`].
@@ -100,7 +100,7 @@ pub fn examine() -> Report {
     let kernel = Kernel::running();
     let mut checks = checks::all(&kernel);
     let mut usable = None;
-    for hook in BY_COST {
+    for hook in AUTO {
         let attached = hook::check(hook);
         if attached.status == Status::Ok {
             usable.get_or_insert(hook.name());
