@@ -26,10 +26,10 @@ mod task;
 mod walk;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe, raw_tracepoint},
+    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
     programs::{
         BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext,
-        RetProbeContext,
+        RetProbeContext, TracePointContext,
     },
 };
 use pending::Exit;
@@ -81,6 +81,34 @@ pub fn exit_raw(ctx: RawTracePointContext) -> u32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn exit_raw_unrolled(ctx: RawTracePointContext) -> u32 {
     capture::exit::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+// `syscalls:sys_enter_recvmmsg` and `sys_exit_recvmmsg`: a field that programs must not
+// read, but may have read for them, holds the caller's registers (perf_call_bpf_enter in
+// kernel/trace/trace_syscalls.c).
+
+#[tracepoint]
+pub fn enter_tracepoint(ctx: TracePointContext) -> u32 {
+    pending::enter::<_, Looped>(regs::of_tracepoint(&ctx), Exit::SeesRegisters);
+    0
+}
+
+#[tracepoint]
+pub fn enter_tracepoint_unrolled(ctx: TracePointContext) -> u32 {
+    pending::enter::<_, Unrolled>(regs::of_tracepoint(&ctx), Exit::SeesRegisters);
+    0
+}
+
+#[tracepoint]
+pub fn exit_tracepoint(ctx: TracePointContext) -> u32 {
+    capture::exit::<_, Looped>(regs::of_tracepoint(&ctx), regs::tracepoint_ret(&ctx));
+    0
+}
+
+#[tracepoint]
+pub fn exit_tracepoint_unrolled(ctx: TracePointContext) -> u32 {
+    capture::exit::<_, Unrolled>(regs::of_tracepoint(&ctx), regs::tracepoint_ret(&ctx));
     0
 }
 

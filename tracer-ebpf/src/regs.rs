@@ -1,5 +1,7 @@
 //! Where the registers of the traced call lie: the one thing in which hooks differ.
 
+use aya_ebpf::{EbpfContext, programs::TracePointContext};
+
 use crate::{
     config::config,
     mem::{load, probe},
@@ -27,7 +29,7 @@ pub trait Regs: Copy {
     }
 }
 
-/// `struct pt_regs *` as a pointer that the verifier knows the type of (tp_btf).
+/// `struct pt_regs *` as a pointer that the verifier knows the type of (tp_btf, fentry).
 #[derive(Clone, Copy)]
 pub struct TypedRegs(*const u8);
 
@@ -50,7 +52,7 @@ impl Regs for TypedRegs {
     }
 }
 
-/// `struct pt_regs *` as a plain number (raw tracepoint).
+/// `struct pt_regs *` as a plain number (raw tracepoint, tracepoint, kprobe).
 #[derive(Clone, Copy)]
 pub struct ProbedRegs(*const u8);
 
@@ -71,6 +73,19 @@ impl Regs for ProbedRegs {
     fn nr(self) -> u32 {
         probe(self.0, config!(registers.nr))
     }
+}
+
+/// The caller's registers at a `syscalls` tracepoint.
+#[inline(always)]
+pub fn of_tracepoint(ctx: &TracePointContext) -> ProbedRegs {
+    ProbedRegs::new(probe::<u64>(ctx.as_ptr().cast(), 0) as *const u8)
+}
+
+/// The return value at a `syscalls:sys_exit_…` tracepoint (struct syscall_trace_exit in
+/// kernel/trace/trace.h).
+#[inline(always)]
+pub fn tracepoint_ret(ctx: &TracePointContext) -> i64 {
+    load(ctx.as_ptr().cast(), 16)
 }
 
 /// The first argument of a function that a kprobe is on: for a syscall's entry

@@ -106,7 +106,7 @@ pub enum SourceError {
     #[error("the embedded eBPF object has no {0}; rebuild it with `cargo xtask ebpf`")]
     Object(String),
     /// The object could not be loaded.
-    #[error("kernel {kernel} refuses the eBPF object: {error}")]
+    #[error("kernel {kernel} refuses the eBPF object: {}", chain(error))]
     Load {
         /// The running kernel's release.
         kernel: String,
@@ -144,6 +144,17 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What is wrong, where the hook and the kernel have been named already.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::NoHook { reason, .. } => reason.clone(),
+            Self::Attach { program, target, error, .. } => {
+                format!("cannot attach {program} to {target}: {}", chain(error))
+            }
+            other => chain(other),
+        }
+    }
+
     /// Whether another hook may work where this one did not.
     pub fn is_about_hook(&self) -> bool {
         matches!(self, Self::NoHook { .. } | Self::Attach { .. } | Self::Load { .. })
