@@ -33,7 +33,7 @@ use aya_ebpf::{
     },
 };
 use pending::Exit;
-use regs::{ProbedRegs, TypedRegs};
+use regs::{ProbedRegs, TracepointRegs, TypedRegs};
 use walk::{Looped, Unrolled};
 
 #[btf_tracepoint(function = "sys_enter")]
@@ -84,31 +84,29 @@ pub fn exit_raw_unrolled(ctx: RawTracePointContext) -> u32 {
     0
 }
 
-// `syscalls:sys_enter_recvmmsg` and `sys_exit_recvmmsg`: a field that programs must not
-// read, but may have read for them, holds the caller's registers (perf_call_bpf_enter in
-// kernel/trace/trace_syscalls.c).
+// `syscalls:sys_enter_recvmmsg` and `sys_exit_recvmmsg`.
 
 #[tracepoint]
 pub fn enter_tracepoint(ctx: TracePointContext) -> u32 {
-    pending::enter::<_, Looped>(regs::of_tracepoint(&ctx), Exit::SeesRegisters);
+    pending::enter::<_, Looped>(TracepointRegs::new(&ctx), Exit::SeesRegisters);
     0
 }
 
 #[tracepoint]
 pub fn enter_tracepoint_unrolled(ctx: TracePointContext) -> u32 {
-    pending::enter::<_, Unrolled>(regs::of_tracepoint(&ctx), Exit::SeesRegisters);
+    pending::enter::<_, Unrolled>(TracepointRegs::new(&ctx), Exit::SeesRegisters);
     0
 }
 
 #[tracepoint]
 pub fn exit_tracepoint(ctx: TracePointContext) -> u32 {
-    capture::exit::<_, Looped>(regs::of_tracepoint(&ctx), regs::tracepoint_ret(&ctx));
+    capture::exit::<_, Looped>(TracepointRegs::new(&ctx), regs::tracepoint_ret(&ctx));
     0
 }
 
 #[tracepoint]
 pub fn exit_tracepoint_unrolled(ctx: TracePointContext) -> u32 {
-    capture::exit::<_, Unrolled>(regs::of_tracepoint(&ctx), regs::tracepoint_ret(&ctx));
+    capture::exit::<_, Unrolled>(TracepointRegs::new(&ctx), regs::tracepoint_ret(&ctx));
     0
 }
 

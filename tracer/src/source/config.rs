@@ -113,7 +113,7 @@ pub fn configure(
         } else {
             0
         },
-        reserved: 0,
+        task_pt_regs: u32::from(plan.typed && helpers.task_pt_regs),
         compat_mask: layout.compat_mask,
         registers: layout.registers,
         offsets: layout.offsets,

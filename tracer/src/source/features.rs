@@ -91,6 +91,8 @@ pub struct Helpers {
     pub current_task_btf: bool,
     /// `bpf_get_current_ancestor_cgroup_id`, which not every 5.10 offers here.
     pub ancestor_cgroup: bool,
+    /// `bpf_task_pt_regs`, from 5.15.
+    pub task_pt_regs: bool,
 }
 
 impl Helpers {
@@ -101,6 +103,7 @@ impl Helpers {
             bpf_loop: has(BpfHelper::BPF_FUNC_loop),
             current_task_btf: has(BpfHelper::BPF_FUNC_get_current_task_btf),
             ancestor_cgroup: has(BpfHelper::BPF_FUNC_get_current_ancestor_cgroup_id),
+            task_pt_regs: has(BpfHelper::BPF_FUNC_task_pt_regs),
         }
     }
 }
