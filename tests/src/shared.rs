@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn a_family_is_a_process_with_its_descendants() {
         let line = |pid: u64, ppid: u64| {
-            format!("{{\"process\":{{\"pid\":{pid},\"ppid\":{ppid}}},\"messages\":[{{\"pid\":7}}]}}\n")
+            format!(
+                "{{\"process\":{{\"pid\":{pid},\"ppid\":{ppid}}},\"messages\":[{{\"pid\":7}}]}}\n"
+            )
         };
         let text = ["half a line\n", &line(12, 11), &line(11, 10), &line(7, 1), &line(10, 2)];
         let expected = [line(12, 11), line(11, 10), line(10, 2)].concat();

@@ -38,8 +38,7 @@ fn i386_program(module: &str, way: &str) {
         return skip(&test, &format!("cc -m32 (gcc-multilib): {first}"));
     }
     let truth = folder.path().join("truth");
-    let [path, truth_path] =
-        [&program, &truth].map(|path| path.to_str().expect("a path in UTF-8"));
+    let [path, truth_path] = [&program, &truth].map(|path| path.to_str().expect("a path in UTF-8"));
     let (stream, finished) = around_command(&[], &[path, truth_path, way]);
     let mut truth = read_truth(&truth);
     assert_eq!(truth.len(), 5, "five calls");
