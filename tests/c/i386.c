@@ -60,6 +60,27 @@ static int bound(struct sockaddr_in *addr)
 	return fd;
 }
 
+/* Memory that the receiver's queue takes: SK_MEMINFO_RMEM_ALLOC. */
+static uint32_t queued(void)
+{
+	uint32_t info[9] = { 0 };
+	socklen_t len = sizeof(info);
+
+	check(getsockopt(receiver, SOL_SOCKET, 55 /* SO_MEMINFO */, info, &len) == 0, "SO_MEMINFO");
+	return info[0];
+}
+
+/* Sends, and waits until the datagram is there: a busy kernel delivers late. */
+static void queue(int length)
+{
+	uint32_t before = queued();
+
+	check(sendto(sender, buffers, length, 0, (struct sockaddr *)&to, sizeof(to)) == length,
+	      "sendto");
+	while (queued() <= before)
+		usleep(200);
+}
+
 static long long wall(void)
 {
 	struct timespec now;
@@ -86,8 +107,7 @@ static void call(enum way way, int fd, int waiting, int with_timeout)
 		} };
 	}
 	for (int i = 0; i < waiting; i++)
-		check(sendto(sender, buffers, 10 + i, 0, (struct sockaddr *)&to, sizeof(to)) == 10 + i,
-		      "sendto");
+		queue(10 + i);
 	if (!with_timeout)
 		timeout = NULL;
 

@@ -3,7 +3,10 @@
 use std::{
     ffi::CString,
     fs, io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::fs::PermissionsExt as _,
+    },
 };
 
 /// Kind, place and options of each file system.
@@ -15,7 +18,6 @@ const MOUNTS: &[(&str, &str, &str)] = &[
     ("debugfs", "/sys/kernel/debug", ""),
     ("bpf", "/sys/fs/bpf", ""),
     ("cgroup2", "/sys/fs/cgroup", ""),
-    ("tmpfs", "/tmp", "mode=1777"),
 ];
 
 /// Mounts everything and makes loopback usable; an error names what failed.
@@ -23,6 +25,7 @@ pub fn set_up() -> Result<(), String> {
     for (kind, place, options) in MOUNTS {
         mount(kind, place, options).map_err(|error| format!("mount {kind} {place}: {error}"))?;
     }
+    open_tmp().map_err(|error| format!("/tmp: {error}"))?;
     loopback_up().map_err(|error| format!("lo: {error}"))
 }
 
@@ -40,6 +43,13 @@ fn mount(kind: &str, place: &str, options: &str) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::last_os_error())
+}
+
+/// A folder for everybody. Not a file system of its own: the programs may lie in it, as
+/// they did where they were built, and everything here is in memory anyway.
+fn open_tmp() -> io::Result<()> {
+    fs::create_dir_all("/tmp")?;
+    fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))
 }
 
 fn loopback_up() -> io::Result<()> {
