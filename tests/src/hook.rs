@@ -21,9 +21,20 @@ pub fn on_functions() -> bool {
     asked_for().is_some_and(|hook| hook == "fentry" || hook == "kprobe")
 }
 
+/// Whether the kernel may miss returns: it keeps room for those of few calls at the same
+/// time (ten, or two for each CPU), and the tracer can't ask for more.
+pub fn misses_returns() -> bool {
+    asked_for().is_some_and(|hook| hook == "kprobe")
+}
+
 /// What a call must look like with this hook.
 pub fn adapted(call: &Value) -> Value {
     let mut call = call.clone();
+    let copy = call.as_object_mut().and_then(|call| call.remove("$kernel_copy"));
+    if let Some(copy) = copy.filter(|_| on_functions()) {
+        call["args"]["timeout"]["requested"] = copy;
+        call["missing"] = json!({});
+    }
     let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
     let timeout = &mut call["args"]["timeout"];
     if on_functions() && timeout["value"].is_string() {

@@ -5,13 +5,14 @@
 //!    └──────► truth ────────────────────────────────────────────► compare
 //! ```
 //! [`workload`] makes calls and writes down what it did, as it alone can know;
-//! [`tracer`] runs the tracer around or beside it; [`stream`] reads what the tracer
+//! [`tracer`] runs the tracer around or beside it ([`shared`]: one for many tests); [`stream`] reads what the tracer
 //! said and checks what must hold of every stream; [`compare`] holds the two against
 //! each other, field by field. The tests themselves lie in `tests/tests/`.
 
 pub mod child;
 pub mod compare;
 pub mod hook;
+pub mod shared;
 pub mod skip;
 pub mod stream;
 pub mod tools;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::compare::{assert_matches, timestamp_ns};
 use crate::hook;
 
-/// A whole stream, from the start record to the end record.
+/// A stream, from the start record to the end record, or some of its events.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// Every line.
@@ -17,6 +17,8 @@ pub struct Stream {
     pub events: Vec<Value>,
     /// The health records among them.
     pub health: Vec<Value>,
+    /// These are events of some processes out of a shared tracer's stream.
+    pub is_part: bool,
 }
 
 /// The fields that an event has.
@@ -57,6 +59,11 @@ impl Stream {
             stream.lines.push(value);
         }
         stream
+    }
+
+    /// Reads lines of JSON that were taken out of a stream.
+    pub fn part(text: &str) -> Self {
+        Self { is_part: true, ..Self::parse(text) }
     }
 
     /// The last health record.

@@ -65,6 +65,9 @@ enum Chore {
         /// 6.1-arm64, 6.12-arm64).
         #[arg(long, value_name = "NAME", num_args = 0..)]
         guest: Option<Vec<String>>,
+        /// Put the guests' tables of results into tracer/docs/KERNELS.md.
+        #[arg(long, requires = "guest")]
+        write_results: bool,
         /// Groups to run: fmt, clippy, ebpf, unit, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
@@ -88,8 +91,8 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Run { args } => run::main(&workspace, &args),
-        Chore::Test { no_setup, guest, groups } => {
-            let selection = test::Selection::new(groups, guest)?;
+        Chore::Test { no_setup, guest, write_results, groups } => {
+            let selection = test::Selection::new(groups, guest)?.writing_results(write_results)?;
             test::main(&workspace, no_setup, &selection)
         }
     }

@@ -18,9 +18,6 @@ pub enum Entry {
     Socketcall,
 }
 
-/// The 32-bit ways in.
-pub const COMPAT: [Entry; 3] = [Entry::I386Time32, Entry::I386Time64, Entry::Socketcall];
-
 /// `SYS_RECVMMSG` of `include/uapi/linux/net.h`.
 pub const SOCKETCALL_RECVMMSG: u32 = 19;
 

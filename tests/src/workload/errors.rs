@@ -78,7 +78,7 @@ pub fn efault(context: &Context) {
     // The data's buffer.
     let batch = Batch::new(false, 2);
     batch.set_buffer(0, closed.addr(0), DATA_LEN);
-    udp.send(0);
+    udp.queue(0);
     let made = Call::new(Native, udp.fd(), &batch).make();
     failed(&made, libc::EFAULT);
     context.tell(&made);
@@ -89,7 +89,8 @@ pub fn efault(context: &Context) {
     let made = call.make();
     failed(&made, libc::EFAULT);
     let mut truth = made.truth(context.options.messages);
-    truth["args"]["timeout"]["requested"] = Value::Null;
+    // What a hook tells that sees the kernel's own copy.
+    truth["$kernel_copy"] = truth["args"]["timeout"]["requested"].take();
     truth["missing"] = reasons(&["fault"]);
     context.recorder.record(&truth);
 
@@ -99,7 +100,7 @@ pub fn efault(context: &Context) {
     fixed.put_word(8, 8, 250);
     fixed.protect(libc::PROT_READ);
     let batch = Batch::new(false, 1);
-    udp.send(5);
+    udp.queue(5);
     let call = Call { timeout_at: Some(fixed.addr(0)), ..Call::new(Native, udp.fd(), &batch) };
     let made = call.timeout(3, 250).make();
     failed(&made, libc::EFAULT);
@@ -188,7 +189,8 @@ pub fn cold(context: &Context) {
     let made = call.make();
     assert_eq!(made.ret, 2, "both datagrams were waiting");
     let mut truth = made.truth(context.options.messages);
-    truth["args"]["timeout"]["requested"] = Value::Null;
+    // What a hook tells that sees the kernel's own copy.
+    truth["$kernel_copy"] = truth["args"]["timeout"]["requested"].take();
     truth["args"]["timeout"]["remaining"] =
         json!({"sec": page.word(0, 8), "nsec": page.word(8, 8)});
     truth["missing"] = reasons(&["fault"]);

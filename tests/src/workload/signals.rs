@@ -14,7 +14,7 @@ use super::Context;
 use super::batch::Batch;
 use super::blocking::WHILE;
 use super::call::{Call, Inside, Moment};
-use super::entry::{COMPAT, Entry, Entry::Native};
+use super::entry::{Entry, Entry::Native};
 use super::sockets::Udp;
 use super::watch::{blocked, state, until, wait_blocked};
 use super::{process, truth::Recorder};
@@ -121,12 +121,11 @@ pub fn retry(context: &Context) {
     }
 }
 
-/// Interrupts a blocked call, sees it blocked again, and serves it. The handler has
-/// run `before` times.
-fn restart_and_serve(udp: &Udp, tid: i32, entry: Entry, before: u32) -> Moment {
+/// Interrupts a blocked call, sees it blocked again, and serves it.
+fn restart_and_serve(udp: &Udp, tid: i32, entry: Entry) -> Moment {
     thread::sleep(WHILE);
     interrupt(tid);
-    wait_handled(before + 1);
+    wait_handled(1);
     wait_blocked(process::pid(), tid, entry.nr());
     thread::sleep(WHILE);
     let acted = Moment::now();
@@ -136,26 +135,32 @@ fn restart_and_serve(udp: &Udp, tid: i32, entry: Entry, before: u32) -> Moment {
 
 /// A handler with SA_RESTART: one call, as userspace sees it.
 pub fn restarted(context: &Context) {
+    restarted_by(context, Native);
+}
+
+fn restarted_by(context: &Context, entry: Entry) {
     install(libc::SA_RESTART);
     let udp = Udp::v4();
-    let batch = Batch::new(false, 1);
-    let call = Call::new(Native, udp.fd(), &batch).flags(0).timeout(20, 1);
-    let (made, inside) = blocked(call, |tid| restart_and_serve(&udp, tid, Native, 0));
-    assert_eq!(made.ret, 1, "the kernel's answer");
+    let batch = Batch::new(entry.compat(), 1);
+    let call = Call::new(entry, udp.fd(), &batch).flags(0).timeout(20, 1);
+    let (made, inside) = blocked(call, |tid| restart_and_serve(&udp, tid, entry));
+    assert_eq!(made.ret, 1, "the kernel's answer to {entry:?}");
     context.recorder.record(&made.truth_with(context.options.messages, Some(inside)));
 }
 
-/// The same by the 32-bit ways in.
-pub fn compat(context: &Context) {
-    install(libc::SA_RESTART);
-    let udp = Udp::v4();
-    for (before, entry) in (0..).zip(COMPAT) {
-        let batch = Batch::new(true, 1);
-        let call = Call::new(entry, udp.fd(), &batch).flags(0).timeout(20, 1);
-        let (made, inside) = blocked(call, |tid| restart_and_serve(&udp, tid, entry, before));
-        assert_eq!(made.ret, 1, "the kernel's answer to {entry:?}");
-        context.recorder.record(&made.truth_with(context.options.messages, Some(inside)));
-    }
+/// The same by `recvmmsg_time32`.
+pub fn restarted_time32(context: &Context) {
+    restarted_by(context, Entry::I386Time32);
+}
+
+/// The same by `recvmmsg_time64`.
+pub fn restarted_time64(context: &Context) {
+    restarted_by(context, Entry::I386Time64);
+}
+
+/// The same by `socketcall`.
+pub fn restarted_socketcall(context: &Context) {
+    restarted_by(context, Entry::Socketcall);
 }
 
 /// A handler with SA_RESTART that makes a call of its own: the inner call returns
@@ -173,7 +178,7 @@ pub fn nested(context: &Context) {
     let udp = Udp::v4();
     let batch = Batch::new(false, 1);
     let call = Call::new(Native, udp.fd(), &batch).flags(0);
-    let (made, inside) = blocked(call, |tid| restart_and_serve(&udp, tid, Native, 0));
+    let (made, inside) = blocked(call, |tid| restart_and_serve(&udp, tid, Native));
     assert_eq!(made.ret, 1, "the kernel's answer");
     context.recorder.record(&made.truth_with(limit, Some(inside)));
 }

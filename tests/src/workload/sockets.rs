@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::watch::until;
+
+/// `include/uapi/asm-generic/socket.h`
+const SO_MEMINFO: i32 = 55;
+
 /// Senders behind one receiver, so that messages of one call differ in their names.
 const SENDERS: usize = 3;
 
@@ -60,9 +65,17 @@ impl Udp {
         assert_eq!(sent.expect("a datagram can be sent"), payload(i).len());
     }
 
-    /// Sends datagrams 0 to `count`.
+    /// Sends datagram `i` and waits until it lies in the receiver's queue: a busy kernel
+    /// delivers later than it sends, on loopback too.
+    pub fn queue(&self, i: usize) {
+        let before = queued_bytes(self.fd());
+        self.send(i);
+        until("the datagram is delivered", || (queued_bytes(self.fd()) > before).then_some(()));
+    }
+
+    /// Queues datagrams 0 to `count`.
     pub fn send_all(&self, count: usize) {
-        (0..count).for_each(|i| self.send(i));
+        (0..count).for_each(|i| self.queue(i));
     }
 
     /// Holds the truth about a call against what was sent, from datagram 0 on.
@@ -89,6 +102,19 @@ pub fn set_option(fd: i32, option: i32, value: i32) -> io::Result<()> {
     let result =
         unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), len) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Memory that a socket's queue of received datagrams takes.
+fn queued_bytes(fd: i32) -> u32 {
+    let mut info = [0u32; 9];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes `len` bytes at most.
+    let result = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, info.as_mut_ptr().cast(), &mut len)
+    };
+    assert_eq!(result, 0, "SO_MEMINFO: {}", io::Error::last_os_error());
+    // SK_MEMINFO_RMEM_ALLOC
+    info[0]
 }
 
 /// A folder for sockets with names, removed at the end.

@@ -8,6 +8,9 @@
 //! | `{"$if_present":V}` | match V, or be null or not there |
 //! | `{"$one_of":[V,…]}` | match one of them |
 //! | `{"$reasons":[R,…]}` | be an object with at least one entry, every value among R |
+//!
+//! `$kernel_copy`, beside an event's own fields, is `args.timeout.requested` as hooks
+//! show it that see the kernel's copy: see [`crate::hook`].
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

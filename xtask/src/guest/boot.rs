@@ -15,26 +15,30 @@ use super::{
     cpio,
     libtest::{News, Results, Test, Verdict},
     qemu::{self, End},
-    table::{Guest, left_out},
+    suites,
+    table::Guest,
 };
 use crate::{skip::Skip, workspace::Workspace};
-
-/// The longest that a suite may take; the guest as a whole has its own deadline.
-const SUITE_SECONDS: u64 = 240;
 
 /// Runs all suites in one guest.
 pub fn boot(workspace: &Workspace, ready: &Ready) -> Run {
     let start = Instant::now();
     let mut skips = Vec::new();
-    let (state, failed) = match suites(workspace, ready, &mut skips) {
+    let mut results = Results::default();
+    let (state, failed) = match run(workspace, ready, &mut results, &mut skips) {
         Ok(end) => end,
         Err(error) => (format!("FAILED: {error:#}"), true),
     };
     let name = format!("guest {}", ready.guest.name);
-    Run { line: Line { name, state, failed, took: start.elapsed() }, skips }
+    Run { line: Line { name, state, failed, took: start.elapsed() }, skips, results }
 }
 
-fn suites(workspace: &Workspace, ready: &Ready, skips: &mut Vec<Skip>) -> Result<(String, bool)> {
+fn run(
+    workspace: &Workspace,
+    ready: &Ready,
+    results: &mut Results,
+    skips: &mut Vec<Skip>,
+) -> Result<(String, bool)> {
     let Ready { guest, kernel, programs } = ready;
     let folder = workspace.target_dir().join("guest").join(guest.name);
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
@@ -43,46 +47,105 @@ fn suites(workspace: &Workspace, ready: &Ready, skips: &mut Vec<Skip>) -> Result
         .with_context(|| format!("can't write {}", image.display()))?;
     // Of an earlier run.
     let _ = fs::remove_file(&console);
-    for row in programs.suites.iter().flat_map(|suite| left_out(guest.name, &suite.name)) {
-        let what = format!("guest {} {}: {}", guest.name, row.suite, row.tests.join(", "));
-        skips.push(Skip::new(what, row.why));
+    for row in suites::left_out(guest.name) {
+        let what = format!("guest {} options::{}", guest.name, row.module);
+        skips.push(Skip::new(format!("{what}: {}", row.tests.join(", ")), row.why));
     }
 
     println!("guest {} {}: starting Debian's {}", guest.name, guest.arch.name, kernel.version);
     let start = Instant::now();
-    let mut results = Results::default();
     let deadline = guest.deadline;
+    let name = guest.name;
     let end =
         qemu::run(guest.arch, &kernel.image, &image, &console, deadline, |line| {
             match results.line(line) {
                 News::Up { release, uptime } => println!(
-                    "guest {}: Linux {release}, up after {:.1} s ({uptime} s by its own clock)",
-                    guest.name,
+                    "guest {name}: Linux {release}, up after {:.1} s ({uptime} s by its own clock)",
                     start.elapsed().as_secs_f64()
                 ),
+                News::Attached { section, seconds } => {
+                    println!("guest {name}: {section}: attached after {seconds} s");
+                }
+                News::Finished { section, took } => {
+                    println!("guest {name}: {section}: tests finished in {took}");
+                }
                 News::Ended(test) => print_test(guest, &test),
                 News::Nothing => {}
             }
         })?;
-    Ok(report(guest, &console, &end, &mut results, start.elapsed(), skips))
+    let mut judge = Judge { guest, results };
+    judge.guest_itself(&console, &end);
+    judge.hooks(skips);
+    judge.verified();
+    Ok(report(guest, results, start.elapsed(), skips))
+}
+
+/// Adds what no test of a suite says.
+struct Judge<'a> {
+    guest: &'static Guest,
+    results: &'a mut Results,
+}
+
+impl Judge<'_> {
+    fn failed(&mut self, name: String, output: String) {
+        let test = Test { name, verdict: Verdict::Failed };
+        print_test(self.guest, &test);
+        self.results.outputs.push((test.name.clone(), output));
+        self.results.tests.push(test);
+    }
+
+    /// Whether the guest itself is in trouble.
+    fn guest_itself(&mut self, console: &Path, end: &End) {
+        let Some(trouble) = trouble(end, self.results) else { return };
+        let (said, console) = (self.results.said_last(), qemu::tail(console));
+        let text = format!("{trouble}; it said last:\n{said}\nand its console:\n{console}");
+        self.failed("kernel".to_owned(), text);
+    }
+
+    /// Whether hooks are there, or missing, as the table says.
+    fn hooks(&mut self, skips: &mut Vec<Skip>) {
+        for hook in suites::HOOKS {
+            let missing = suites::missing(self.guest.name, hook.name);
+            let refusal = self.results.refusal(hook.name).map(str::to_owned);
+            let name = format!("{}::tracer", hook.name);
+            let prefix = format!("{}::", hook.name);
+            let ran = self.results.tests.iter().any(|test| test.name.starts_with(&prefix));
+            match (missing, refusal) {
+                (Some(row), Some(said)) if said.contains(row.says) => {
+                    let what = format!("guest {} {}", self.guest.name, hook.name);
+                    skips.push(Skip::new(what, said.replace('\n', " ")));
+                }
+                (None, Some(said)) => self.failed(name, said),
+                (Some(row), Some(said)) => {
+                    let text =
+                        format!("it should have spoken of `{}`, and said:\n{said}", row.says);
+                    self.failed(name, text);
+                }
+                (Some(_), None) if ran => {
+                    self.failed(name, "is said to be missing here, and works".to_owned());
+                }
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Whether programs are small enough.
+    fn verified(&mut self) {
+        let troubles = self.results.verified.iter().filter_map(|verified| verified.trouble());
+        let troubles: Vec<_> = troubles.collect();
+        if !troubles.is_empty() {
+            self.failed("verified".to_owned(), troubles.join("\n"));
+        }
+    }
 }
 
 /// Prints the failures and the closing line.
 fn report(
     guest: &Guest,
-    console: &Path,
-    end: &End,
-    results: &mut Results,
+    results: &Results,
     took: Duration,
     skips: &mut Vec<Skip>,
 ) -> (String, bool) {
-    if let Some(trouble) = trouble(end, results) {
-        let test = Test { name: "kernel".to_owned(), verdict: Verdict::Failed };
-        let output = format!("{trouble}; its console:\n{}", qemu::tail(console));
-        results.outputs.push((test.name.clone(), output));
-        print_test(guest, &test);
-        results.tests.push(test);
-    }
     // In one piece, since another guest may be printing too.
     let mut text = format!("\nguest {} {}", guest.name, guest.arch.name);
     if !results.outputs.is_empty() {
@@ -93,8 +156,11 @@ fn report(
         let _ = write!(text, "\n---- guest::{}::{name} ----\n{output}\n", guest.name);
     }
     println!("{text}\n{}\n", results.closing(took));
-    for skip in Skip::parse_lines(&results.skips) {
-        skips.push(Skip::new(format!("guest {} {}", guest.name, skip.what), skip.reason));
+    for (section, line) in &results.skips {
+        for skip in Skip::parse_lines(line) {
+            let what = format!("guest {} {section} {}", guest.name, skip.what);
+            skips.push(Skip::new(what, skip.reason));
+        }
     }
     let failed = results.count(|verdict| *verdict == Verdict::Failed);
     let passed = results.count(|verdict| *verdict == Verdict::Ok);
@@ -110,7 +176,7 @@ fn trouble(end: &End, results: &Results) -> Option<String> {
     const BAD: u64 = 1 << 7 | 1 << 9;
     let during = match results.running() {
         Some(suite) => format!("during {suite}"),
-        None => "between suites".to_owned(),
+        None => "outside of sections".to_owned(),
     };
     match (end, results.done) {
         (End::Deadline(limit), _) => {
@@ -145,36 +211,10 @@ fn archive(guest: &Guest, programs: &Programs) -> Result<Vec<u8>> {
     if let Some(i386) = &programs.i386 {
         archive.copy("/guest/i386", i386)?;
     }
-    for suite in &programs.suites {
-        archive.copy(&format!("/suites/{}", suite.name), &suite.path)?;
-    }
-    archive.file("/guest/plan", plan(guest, programs).as_bytes())?;
+    archive.copy("/guest/native", &programs.native)?;
+    let plan = suites::plan(guest, programs.i386.is_some());
+    archive.file("/guest/plan", plan.as_bytes())?;
     archive.finish()
-}
-
-/// What `guest-init` shall do; see there.
-fn plan(guest: &Guest, programs: &Programs) -> String {
-    let mut plan = format!("results {}\ndeadline {SUITE_SECONDS}\n", guest.arch.results);
-    plan += "env TRACER_BIN=/guest/tracer\nenv TRACER_TEST_SLOW=1\n";
-    // The one hook that every kernel has, unless the caller wants another.
-    let hook = std::env::var("TRACER_HOOK").unwrap_or_default();
-    let hook = if hook.is_empty() { "raw-tracepoint" } else { &hook };
-    plan += &format!("env TRACER_HOOK={hook}\n");
-    if programs.i386.is_some() {
-        plan += "env TRACER_TEST_I386=/guest/i386\n";
-    }
-    for suite in &programs.suites {
-        plan += &format!("suite {}", suite.name);
-        let mut rows = left_out(guest.name, &suite.name).peekable();
-        if rows.peek().is_some() {
-            plan += " --exact";
-        }
-        for test in rows.flat_map(|row| row.tests) {
-            plan += &format!(" --skip {test}");
-        }
-        plan += "\n";
-    }
-    plan
 }
 
 #[cfg(test)]

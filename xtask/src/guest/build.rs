@@ -21,8 +21,8 @@ pub struct Programs {
     /// Tests start it by the path at which it was built.
     pub workload: PathBuf,
     pub init: PathBuf,
-    /// The test programs, by name.
-    pub suites: Vec<Executable>,
+    /// The test program.
+    pub native: PathBuf,
     /// A true i386 program (x86-64 only), where one can be built.
     pub i386: Option<PathBuf>,
 }
@@ -47,20 +47,17 @@ pub fn build(
         found.map(|e| e.path.clone()).ok_or_else(|| anyhow!("cargo built no program {name}"))
     };
     let tracer = built(&["build", "--package", "tracer"])?;
-    let tests = built(&["test", "--no-run", "--package", "tests", "--test", "native_*"])?;
+    let tests = built(&["test", "--no-run", "--package", "tests", "--test", "native"])?;
     let i386 = arch.i386.then(|| i386(workspace, &target_dir)).transpose();
     let i386 = i386.unwrap_or_else(|error| {
         left_out.push(Skip::new("guest an_i386_program", format!("{error:#}")));
         None
     });
-    let is_suite = |program: &Executable| program.name.starts_with("native_");
-    let mut suites: Vec<_> = tests.iter().filter(|program| is_suite(program)).cloned().collect();
-    suites.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Programs {
         tracer: find(&tracer, "tracer")?,
         workload: find(&tests, "workload")?,
         init: find(&tests, "guest-init")?,
-        suites,
+        native: find(&tests, "native")?,
         i386,
     })
 }

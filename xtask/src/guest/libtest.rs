@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::verified::Verified;
+
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -16,7 +18,7 @@ pub enum Verdict {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
-    /// `suite::test`
+    /// `section::test`
     pub name: String,
     pub verdict: Verdict,
 }
@@ -26,7 +28,11 @@ pub struct Test {
 pub enum News {
     /// The guest's kernel, and how long it took to start by its own clock.
     Up { release: String, uptime: String },
-    /// Tests that ended.
+    /// A section's tracer is attached, after this many seconds.
+    Attached { section: String, seconds: String },
+    /// A section's tests have ended, after this time by libtest's clock.
+    Finished { section: String, took: String },
+    /// A test that ended.
     Ended(Test),
     /// Nothing to say.
     Nothing,
@@ -36,27 +42,31 @@ pub enum News {
 #[derive(Debug, Default)]
 pub struct Results {
     pub tests: Vec<Test>,
-    /// Failed tests' output, by `suite::test`.
+    /// Failed tests' output, by `section::test`.
     pub outputs: Vec<(String, String)>,
-    /// Lines as tests append them to `TRACER_SKIPS`.
-    pub skips: String,
+    /// Tracers that could not attach: the section, and what they said.
+    pub refused: Vec<(String, String)>,
+    /// Lines as tests append them to `TRACER_SKIPS`, by section.
+    pub skips: Vec<(String, String)>,
+    /// Lines `@verified …`.
+    pub verified: Vec<Verified>,
     /// Tests that libtest was told to leave out.
     pub filtered: usize,
     /// `/proc/sys/kernel/tainted`
     pub tainted: Option<u64>,
     /// Whether the last line came.
     pub done: bool,
-    suite: Option<Suite>,
+    section: Option<Section>,
 }
 
-/// The suite that runs.
-#[derive(Debug)]
-struct Suite {
+/// The section that runs.
+#[derive(Debug, Default)]
+struct Section {
     name: String,
-    /// What it printed outside of tests' results.
+    /// What was printed outside of tests' results.
     said: Vec<String>,
-    /// libtest's closing line came.
-    closed: bool,
+    /// Tests run, and libtest's closing line did not come yet.
+    open: bool,
     failed: usize,
     /// Output of a failed test is being printed: its place in `outputs`.
     printing: Option<usize>,
@@ -66,6 +76,11 @@ impl Results {
     /// Takes a line.
     pub fn line(&mut self, line: &str) -> News {
         let line = line.trim_end_matches(['\r', '\n']);
+        // libtest may be in the middle of a line of its own.
+        if let Some((_, verified)) = line.split_once("@verified ") {
+            self.verified.extend(Verified::parse(verified));
+            return News::Nothing;
+        }
         match line.strip_prefix("@guest ") {
             Some(ours) => self.ours(ours),
             None => self.theirs(line),
@@ -74,46 +89,83 @@ impl Results {
 
     fn ours(&mut self, line: &str) -> News {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (name, what) = rest.split_once(' ').unwrap_or((rest, "?"));
         match word {
-            "up" => {
-                let (release, uptime) = rest.split_once(' ').unwrap_or((rest, "?"));
-                return News::Up { release: release.to_owned(), uptime: uptime.to_owned() };
+            "up" => return News::Up { release: name.to_owned(), uptime: what.to_owned() },
+            "section" => {
+                self.section = Some(Section { name: rest.to_owned(), ..Section::default() });
+            }
+            "attached" => {
+                return News::Attached { section: name.to_owned(), seconds: what.to_owned() };
+            }
+            "refused" => {
+                let said = self.take_said();
+                self.refused.push((name.to_owned(), format!("{said}\n(the tracer: {what})")));
             }
             "suite" => {
-                self.suite = Some(Suite {
-                    name: rest.to_owned(),
-                    said: Vec::new(),
-                    closed: false,
-                    failed: 0,
-                    printing: None,
-                });
+                let section = self.section.get_or_insert_default();
+                (section.open, section.failed) = (true, 0);
             }
-            "ended" => {
-                let (_, how) = rest.split_once(' ').unwrap_or((rest, "?"));
-                return self.ended(how);
-            }
-            "skip" => self.skips.push_str(&format!("{rest}\n")),
+            "ended" => return self.ended(what),
+            "stopped" => return self.stopped(what),
+            "skip" => self.skips.push((name.to_owned(), what.to_owned())),
             "tainted" => self.tainted = rest.parse().ok(),
-            "done" => self.done = true,
+            "done" => (self.done, self.section) = (true, None),
             _ => {}
         }
         News::Nothing
     }
 
-    /// A suite's end is a failed test of the suite's name, unless libtest said all.
+    /// The suites' end is a failed test of the section's name, unless libtest said all.
     fn ended(&mut self, how: &str) -> News {
-        let Some(suite) = self.suite.take() else { return News::Nothing };
-        let expected = if suite.failed > 0 { "exit 101" } else { "exit 0" };
-        if suite.closed && how == expected {
+        let Some(section) = &mut self.section else { return News::Nothing };
+        let expected = if section.failed > 0 { "exit 101" } else { "exit 0" };
+        let closed = !std::mem::take(&mut section.open);
+        let said = self.take_said();
+        if closed && how == expected {
             return News::Nothing;
         }
         let how = match how.split_once(' ') {
             Some(("deadline", seconds)) => format!("still running after {seconds} s, killed"),
             _ => format!("ended with {how}"),
         };
-        let said = suite.said.join("\n");
-        self.outputs.push((suite.name.clone(), format!("the suite {how}; it said:\n{said}")));
-        self.test(suite.name, Verdict::Failed)
+        self.failed("suite", format!("the suite {how}; it said:\n{said}"))
+    }
+
+    /// A tracer that did not end as it should is a failed test too.
+    fn stopped(&mut self, how: &str) -> News {
+        let said = self.take_said();
+        if how == "exit 0" {
+            return News::Nothing;
+        }
+        self.failed("tracer", format!("the shared tracer ended with {how}; it said:\n{said}"))
+    }
+
+    /// What a section's tracer said that could not attach.
+    pub fn refusal(&self, section: &str) -> Option<&str> {
+        let refused = self.refused.iter().find(|(name, _)| name == section);
+        refused.map(|(_, said)| said.as_str())
+    }
+
+    /// Why a section's test, or a module around it, left itself out.
+    pub fn skip_of(&self, section: &str, test: &str) -> Option<&str> {
+        self.skips.iter().filter(|(name, _)| name == section).find_map(|(_, line)| {
+            let (what, reason) = line.strip_prefix("SKIP native::")?.split_once(": ")?;
+            let rest = test.strip_prefix(what)?;
+            (rest.is_empty() || rest.starts_with("::")).then_some(reason)
+        })
+    }
+
+    fn take_said(&mut self) -> String {
+        let said = self.section.as_mut().map(|section| std::mem::take(&mut section.said));
+        said.unwrap_or_default().join("\n")
+    }
+
+    /// A failure of the running section that no test of its own names.
+    fn failed(&mut self, what: &str, output: String) -> News {
+        let name = format!("{}::{what}", self.running().unwrap_or("?"));
+        self.outputs.push((name.clone(), output));
+        self.test(name, Verdict::Failed)
     }
 
     fn test(&mut self, name: String, verdict: Verdict) -> News {
@@ -123,16 +175,17 @@ impl Results {
     }
 
     fn theirs(&mut self, line: &str) -> News {
-        let Some(suite) = &mut self.suite else { return News::Nothing };
+        let Some(section) = &mut self.section else { return News::Nothing };
         if let Some(counts) = line.strip_prefix("test result: ") {
-            suite.closed = true;
-            suite.printing = None;
+            section.open = false;
+            section.printing = None;
             self.filtered += count(counts, "filtered out").unwrap_or(0);
-            return News::Nothing;
+            let took = counts.rsplit_once("finished in ").map_or("?", |(_, took)| took);
+            return News::Finished { section: section.name.clone(), took: took.to_owned() };
         }
         if let Some((name, verdict)) = test_line(line) {
-            let name = format!("{}::{name}", suite.name);
-            suite.failed += usize::from(verdict == Verdict::Failed);
+            let name = format!("{}::{name}", section.name);
+            section.failed += usize::from(verdict == Verdict::Failed);
             return self.test(name, verdict);
         }
         if let Some(name) = line
@@ -140,15 +193,15 @@ impl Results {
             .and_then(|rest| rest.strip_suffix(" ----"))
             .and_then(|rest| rest.split(' ').next())
         {
-            suite.printing = Some(self.outputs.len());
-            self.outputs.push((format!("{}::{name}", suite.name), String::new()));
+            section.printing = Some(self.outputs.len());
+            self.outputs.push((format!("{}::{name}", section.name), String::new()));
         } else if line == "failures:" {
-            suite.printing = None;
-        } else if let Some((_, output)) = suite.printing.and_then(|at| self.outputs.get_mut(at)) {
+            section.printing = None;
+        } else if let Some((_, output)) = section.printing.and_then(|at| self.outputs.get_mut(at)) {
             output.push_str(line);
             output.push('\n');
         } else if !line.is_empty() {
-            suite.said.push(line.to_owned());
+            section.said.push(line.to_owned());
         }
         News::Nothing
     }
@@ -172,9 +225,15 @@ impl Results {
         )
     }
 
-    /// The suite that runs, or ran when the guest ended.
+    /// The section that runs, or ran when the guest ended.
     pub fn running(&self) -> Option<&str> {
-        self.suite.as_ref().map(|suite| suite.name.as_str())
+        self.section.as_ref().map(|section| section.name.as_str())
+    }
+
+    /// What was said outside of tests' results since the last end of anything.
+    pub fn said_last(&self) -> String {
+        let said = self.section.as_ref().map(|section| section.said.as_slice()).unwrap_or_default();
+        said[said.len().saturating_sub(20)..].join("\n")
     }
 }
 
@@ -214,29 +273,33 @@ mod tests {
     }
 
     const FAILING: &str = "@guest up 6.1.0-56-cloud-amd64 1.90\r
-@guest suite native_udp\r
+@guest section kprobe\r
+@guest attached kprobe 1.2\r
+@guest suite kprobe\r
 
 running 3 tests\r
-test one ... ok\r
-test two has been running for over 60 seconds\r
-test three ... ignored, no IPv6\r
-test two ... FAILED\r
+test udp::one ... ok\r
+test udp::two has been running for over 60 seconds\r
+test udp::three ... ignored, no IPv6\r
+test udp::two ... FAILED\r
 
 failures:\r
 
----- two stdout ----\r
+---- udp::two stdout ----\r
 the event is not what happened:\r
 
   time\r
 
 
 failures:\r
-    two\r
+    udp::two\r
 
 test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; finished in 1s\r
 
-@guest ended native_udp exit 101\r
-@guest skip SKIP chrony: chronyd is not installed\r
+@guest ended kprobe exit 101\r
+@guest skip kprobe SKIP native::calls: no reason\r
+
+@guest stopped kprobe exit 0\r
 @guest tainted 0\r
 @guest done\r
 ";
@@ -248,16 +311,17 @@ test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; 
         assert_eq!(
             names(&results),
             [
-                ("native_udp::one", &Verdict::Ok),
-                ("native_udp::three", &ignored),
-                ("native_udp::two", &Verdict::Failed)
+                ("kprobe::udp::one", &Verdict::Ok),
+                ("kprobe::udp::three", &ignored),
+                ("kprobe::udp::two", &Verdict::Failed)
             ]
         );
         assert_eq!(results.outputs.len(), 1);
-        assert_eq!(results.outputs[0].0, "native_udp::two");
+        assert_eq!(results.outputs[0].0, "kprobe::udp::two");
         assert!(results.outputs[0].1.starts_with("the event is not what happened:\n\n  time\n"));
         assert!(results.done && results.tainted == Some(0) && results.running().is_none());
-        assert_eq!(results.skips, "SKIP chrony: chronyd is not installed\n");
+        let skip = ("kprobe".to_owned(), "SKIP native::calls: no reason".to_owned());
+        assert_eq!(results.skips, [skip]);
         assert_eq!(
             results.closing(Duration::from_millis(1500)),
             "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; \
@@ -267,16 +331,35 @@ test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; 
 
     #[test]
     fn suites_that_do_not_end_by_themselves() {
+        let start = "@guest section a\n@guest suite a\n";
         let killed =
-            read("@guest suite a\ntest x ... ok\nhalf a li\n\n@guest ended a deadline 90\n");
-        assert_eq!(names(&killed), [("a::x", &Verdict::Ok), ("a", &Verdict::Failed)]);
+            read(&format!("{start}test x ... ok\nhalf a li\n\n@guest ended a deadline 90\n"));
+        assert_eq!(names(&killed), [("a::x", &Verdict::Ok), ("a::suite", &Verdict::Failed)]);
         let expected = "the suite still running after 90 s, killed; it said:\nhalf a li";
-        assert_eq!(killed.outputs, [("a".to_owned(), expected.to_owned())]);
+        assert_eq!(killed.outputs, [("a::suite".to_owned(), expected.to_owned())]);
         for how in ["signal 11", "exit 0", "error no such file"] {
-            let ended = read(&format!("@guest suite a\n@guest ended a {how}\n"));
-            assert_eq!(names(&ended), [("a", &Verdict::Failed)], "{how}");
+            let ended = read(&format!("{start}@guest ended a {how}\n"));
+            assert_eq!(names(&ended), [("a::suite", &Verdict::Failed)], "{how}");
         }
-        assert_eq!(read("@guest suite a\ntest x ... ok\n").running(), Some("a"));
+        assert_eq!(read(&format!("{start}test x ... ok\n")).running(), Some("a"));
+    }
+
+    #[test]
+    fn tracers_that_do_not_run() {
+        let refused = read("@guest section a\ntracer: no BTF\n\n@guest refused a exit 3\n");
+        let said = "tracer: no BTF\n(the tracer: exit 3)".to_owned();
+        assert_eq!(refused.refused, [("a".to_owned(), said)]);
+        assert!(refused.tests.is_empty());
+        let died = read("@guest section a\noh\n\n@guest stopped a early exit 1\n");
+        assert_eq!(names(&died), [("a::tracer", &Verdict::Failed)]);
+        assert!(died.outputs[0].1.ends_with("early exit 1; it said:\noh"), "{died:?}");
+    }
+
+    #[test]
+    fn verified_instructions_among_other_lines() {
+        let results = read("@guest suite a\ntest x ... @verified kprobe enter - 412\n");
+        assert_eq!(results.verified.len(), 1);
+        assert_eq!(results.verified[0].count, Some(412));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //!   └────► build (cargo, static) ─► image (cpio) ┴► qemu ─► libtest ─► results
 //! ```
 //! The image's first process is `guest-init` of the tests crate. One boot takes all
-//! suites; a guest that can't run here is a skip with its reason, and one that fails
-//! does not keep the next from running.
+//! hooks and suites ([`suites`]); a guest that can't run here is a skip with its reason,
+//! and one that fails does not keep the next from running. At the end, [`matrix`] and
+//! [`verified`] are tables of them all.
 
 mod apt;
 mod boot;
@@ -14,19 +15,24 @@ mod build;
 mod cpio;
 mod kernel;
 mod libtest;
+mod matrix;
 mod qemu;
+mod suites;
 mod table;
+mod tables;
 mod toolchain;
+mod verified;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use build::Programs;
+use matrix::Shown;
 use table::{Arch, GUESTS, Guest};
 use toolchain::Toolchain;
 
@@ -63,6 +69,7 @@ pub fn check_names(names: &[String]) -> Result<()> {
 struct Run {
     line: Line,
     skips: Vec<Skip>,
+    results: libtest::Results,
 }
 
 /// A guest that can start.
@@ -72,69 +79,84 @@ struct Ready {
     programs: Arc<Programs>,
 }
 
-/// Runs guests, as many at a time as there are CPUs: each keeps one busy.
-pub fn run(workspace: &Workspace, names: &[String], skips: &mut Vec<Skip>) -> Result<Vec<Line>> {
-    let mut programs: Vec<(&str, Arc<Programs>)> = Vec::new();
+/// Runs guests, as many at a time as there are CPUs: each keeps one busy. The tables of
+/// results are printed, and written down where `write` says so.
+pub fn run(
+    workspace: &Workspace,
+    names: &[String],
+    write: bool,
+    skips: &mut Vec<Skip>,
+) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
+    let mut shown = Vec::new();
     let mut ready = VecDeque::new();
+    let mut builds = Builds::default();
     for guest in select(names)? {
-        let skip = |skips: &mut Vec<Skip>, lines: &mut Vec<Line>, reason: String| {
-            let name = format!("guest {}", guest.name);
-            let state = format!("skipped ({reason})");
-            skips.push(Skip::new(name.as_str(), reason));
-            lines.push(Line { name, state, failed: false, took: Duration::ZERO });
-        };
-        if let Some(reason) = obstacle(guest.arch) {
-            skip(skips, &mut lines, reason);
-            continue;
-        }
-        let kernel = match kernel::get(guest) {
-            Ok(kernel) => kernel,
-            Err(error) => {
-                skip(skips, &mut lines, format!("no kernel: {error:#}"));
-                continue;
+        match prepare(workspace, guest, &mut builds, skips) {
+            Ok(guest) => ready.push_back(guest),
+            Err(reason) => {
+                let name = format!("guest {}", guest.name);
+                skips.push(Skip::new(name.as_str(), reason.as_str()));
+                let state = format!("skipped ({reason})");
+                lines.push(Line { name, state, failed: false, took: Duration::ZERO });
+                shown.push(Shown { guest, version: "?".to_owned(), outcome: Err(reason) });
             }
-        };
-        if let Some(reason) = &kernel.stale {
-            let what = format!("guest {}, a newer kernel", guest.name);
-            skips.push(Skip::new(what, format!("using {}: {reason}", kernel.version)));
         }
-        let programs = match programs.iter().find(|(arch, _)| *arch == guest.arch.name) {
-            Some((_, programs)) => Arc::clone(programs),
-            None => {
-                let toolchain = match Toolchain::find(guest.arch) {
-                    Ok(toolchain) => toolchain,
-                    Err(error) => {
-                        skip(skips, &mut lines, format!("no compiler: {error:#}"));
-                        continue;
-                    }
-                };
-                let built = build::build(workspace, guest.arch, &toolchain, skips)?;
-                let built = Arc::new(built);
-                programs.push((guest.arch.name, Arc::clone(&built)));
-                built
-            }
-        };
-        ready.push_back(Ready { guest, kernel, programs });
     }
 
     let at_a_time = thread::available_parallelism().map_or(1, usize::from).min(ready.len());
     let queue = Mutex::new(ready);
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let boot = |ready: Ready| {
+        let run = boot::boot(workspace, &ready);
+        (ready, run)
+    };
     let runs = thread::scope(|scope| {
-        let work = || std::iter::from_fn(next).map(|ready| boot::boot(workspace, &ready)).collect();
+        let work = || std::iter::from_fn(next).map(boot).collect();
         let workers: Vec<_> = (0..at_a_time).map(|_| scope.spawn(work)).collect();
         let results = workers.into_iter().map(|worker| worker.join());
-        results.collect::<Result<Vec<Vec<Run>>, _>>()
+        results.collect::<Result<Vec<Vec<(Ready, Run)>>, _>>()
     });
     let runs = runs.map_err(|_| anyhow!("a guest's thread panicked"))?;
-    for run in runs.into_iter().flatten() {
+    for (Ready { guest, kernel, .. }, run) in runs.into_iter().flatten() {
         skips.extend(run.skips);
         lines.push(run.line);
+        shown.push(Shown { guest, version: kernel.version, outcome: Ok(run.results) });
     }
-    let place = |line: &Line| GUESTS.iter().position(|guest| line.name.ends_with(guest.name));
-    lines.sort_by_key(place);
+    let place = |name: &str| GUESTS.iter().position(|guest| name.ends_with(guest.name));
+    lines.sort_by_key(|line| place(&line.name));
+    shown.sort_by_key(|shown| place(shown.guest.name));
+    tables::show(workspace, &shown, write)?;
     Ok(lines)
+}
+
+/// Programs by architecture, or why there are none.
+type Builds = BTreeMap<&'static str, Result<Arc<Programs>, String>>;
+
+/// Everything that a guest needs; an error is a reason to skip it.
+fn prepare(
+    workspace: &Workspace,
+    guest: &'static Guest,
+    builds: &mut Builds,
+    skips: &mut Vec<Skip>,
+) -> Result<Ready, String> {
+    if let Some(reason) = obstacle(guest.arch) {
+        return Err(reason);
+    }
+    let kernel = kernel::get(guest).map_err(|error| format!("no kernel: {error:#}"))?;
+    if let Some(reason) = &kernel.stale {
+        let what = format!("guest {}, a newer kernel", guest.name);
+        skips.push(Skip::new(what, format!("using {}: {reason}", kernel.version)));
+    }
+    let mut build = || {
+        let toolchain = Toolchain::find(guest.arch).context("no compiler")?;
+        build::build(workspace, guest.arch, &toolchain, skips).context("no programs").map(Arc::new)
+    };
+    let built = builds
+        .entry(guest.arch.name)
+        .or_insert_with(|| build().map_err(|error| format!("{error:#}")));
+    let programs = built.as_ref().map(Arc::clone).map_err(Clone::clone)?;
+    Ok(Ready { guest, kernel, programs })
 }
 
 fn obstacle(arch: &Arch) -> Option<String> {

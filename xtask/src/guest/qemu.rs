@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 
 use super::Arch;
+use crate::workspace::on_path;
 
 /// How the guest's own run ended; what it said is the listener's.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub fn run(
     deadline: Duration,
     mut line: impl FnMut(&str),
 ) -> Result<End> {
-    let mut command = Command::new(arch.qemu);
+    let mut command = start(arch.qemu);
     command
         .args(arch.machine)
         // One thread for both CPUs. With a thread for each, 6.12 once panicked in an int3
@@ -81,6 +82,15 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) => return Ok(End::Deadline(deadline)),
         }
     }
+}
+
+/// A command that the kernel kills when the calling thread ends, however it ends, where
+/// setpriv (util-linux) can ask for that.
+fn start(program: &str) -> Command {
+    let Some(setpriv) = on_path("setpriv") else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", program]);
+    command
 }
 
 /// A QEMU of ours, which does not outlive its guest's deadline.

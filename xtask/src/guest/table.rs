@@ -1,4 +1,5 @@
-//! The tables of guests: their kernels, their machines, and what is left out on them.
+//! The tables of guests: their kernels and their machines. What runs on them is in
+//! [`super::suites`].
 
 use std::time::Duration;
 
@@ -78,126 +79,9 @@ pub const GUESTS: &[Guest] = &[
     arm64("6.12-arm64", "bookworm", "linux-image-6.12-cloud-arm64"),
 ];
 
-/// Tests that do not run in guests.
-pub struct LeftOut {
-    /// The only guest, or all.
-    pub guest: Option<&'static str>,
-    pub suite: &'static str,
-    pub tests: &'static [&'static str],
-    pub why: &'static str,
-}
-
-/// Loading the tracer takes one to two seconds under emulation, and three to four on
-/// 5.10, which verifies unrolled loops. What differs between kernels is how values are
-/// read; how options combine is the same code everywhere and is tested natively.
-pub const LEFT_OUT: &[LeftOut] = &[
-    LeftOut {
-        guest: None,
-        suite: "native_filters",
-        tests: &[
-            "pid",
-            "tid",
-            "uid",
-            "comm_exact",
-            "comm_glob",
-            "comm_of_children",
-            "exe",
-            "combined",
-            "event",
-        ],
-        why: MANY_STARTS,
-    },
-    LeftOut {
-        guest: None,
-        suite: "native_errors",
-        tests: &[
-            "ebadf",
-            "enotsock",
-            "einval",
-            "no_messages_asked_for",
-            "flags_without_a_name_are_in_hex",
-            "bits_that_the_kernel_does_not_look_at",
-            "control_characters_in_the_threads_name",
-        ],
-        why: MANY_STARTS,
-    },
-    LeftOut {
-        guest: None,
-        suite: "native_follow",
-        tests: &[
-            "a_process_is_all_of_its_threads",
-            "the_exit_status_is_the_commands",
-            "without_follow_children_are_not_traced",
-        ],
-        why: MANY_STARTS,
-    },
-    LeftOut {
-        guest: None,
-        suite: "native_loss",
-        tests: &[
-            "loss_is_told_on_the_stream",
-            "more_loss_than_allowed_is_exit_4",
-            "less_loss_than_allowed_is_fine",
-            "filtered_calls_are_counted",
-        ],
-        why: MANY_STARTS,
-    },
-    LeftOut {
-        guest: Some("5.10"),
-        suite: "native_loss",
-        tests: &["more_calls_under_way_than_can_be_remembered"],
-        why: NO_BPF_LOOP,
-    },
-    LeftOut {
-        guest: Some("5.10"),
-        suite: "native_udp",
-        tests: &["batches_shown_whole_when_asked_to"],
-        why: NO_BPF_LOOP,
-    },
-    LeftOut {
-        guest: None,
-        suite: "native_udp",
-        tests: &[
-            "ipv4_one_message",
-            "ipv6_ten_messages",
-            "fewer_messages_shown_when_asked_to",
-            "the_cpu_is_the_one_that_the_workload_stays_on",
-        ],
-        why: MANY_STARTS,
-    },
-];
-
-const MANY_STARTS: &str = "many starts, and no kernel reads these differently";
-const NO_BPF_LOOP: &str = "before Linux 5.17 at most 64 messages of a call are kept";
-
-/// What is left out of a suite on a guest.
-pub fn left_out(guest: &str, suite: &str) -> impl Iterator<Item = &'static LeftOut> {
-    LEFT_OUT
-        .iter()
-        .filter(move |row| row.suite == suite && row.guest.is_none_or(|name| name == guest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A test that was renamed would run again, or hide that it is gone.
-    #[test]
-    fn tests_that_are_left_out_exist() {
-        let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests");
-        for row in LEFT_OUT {
-            assert!(row.guest.is_none_or(|name| GUESTS.iter().any(|guest| guest.name == name)));
-            let file = tests.join(format!("{}.rs", row.suite));
-            let text = std::fs::read_to_string(&file).expect("the suite's file");
-            for test in row.tests {
-                assert!(
-                    text.contains(&format!("#[test]\nfn {test}() {{")),
-                    "{}: {test}",
-                    row.suite
-                );
-            }
-        }
-    }
 
     #[test]
     fn names_of_guests_are_unique() {

@@ -36,6 +36,8 @@ pub struct Selection {
     groups: Vec<String>,
     /// Guests of the group `guest`; all where there are none.
     pub guests: Vec<String>,
+    /// Whether the group `guest` writes its tables into the documentation.
+    pub write_results: bool,
 }
 
 impl Selection {
@@ -46,7 +48,17 @@ impl Selection {
             guest::check_names(guests)?;
             groups.push("guest".to_owned());
         }
-        Ok(Self { groups, guests: guests.unwrap_or_default() })
+        Ok(Self { groups, guests: guests.unwrap_or_default(), write_results: false })
+    }
+
+    /// The same, with the tables of results written down or not. An error where that
+    /// would write a part of them.
+    pub fn writing_results(self, write_results: bool) -> Result<Self> {
+        let whole = self.guests.is_empty() && self.groups.iter().any(|group| group == "guest");
+        if write_results && !whole {
+            bail!("--write-results is about all guests: give it with --guest, without names");
+        }
+        Ok(Self { write_results, ..self })
     }
 }
 

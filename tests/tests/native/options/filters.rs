@@ -7,7 +7,7 @@ use serde_json::Value;
 use tests::skip::{require_root_bpf, skip};
 use tests::tracer::{Attached, Waiting, around};
 
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+use crate::WORKLOAD;
 
 /// Attaches to a waiting workload with the options that `args` makes of its pid,
 /// lets it go, and expects the calls that `wanted` picks. The options must leave
@@ -17,7 +17,7 @@ fn attached(
     args: impl Fn(&str) -> Vec<String>,
     wanted: impl Fn(&Value) -> bool,
 ) {
-    if !require_root_bpf("native_filters") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let waiting = Waiting::start(WORKLOAD, scenario);
@@ -35,7 +35,7 @@ fn attached(
 
 /// The same with the workload as COMMAND, whose descendants alone are traced.
 fn command(scenario: &[&str], args: &[&str], wanted: impl Fn(&Value) -> bool) {
-    if !require_root_bpf("native_filters") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let mut traced = around(WORKLOAD, args, scenario);
@@ -142,7 +142,7 @@ fn exe() {
     command(&EAGAIN, &["--exe", "*/another-program"], |_| false);
     command(&EAGAIN, &["--exe", "!*/another-program"], |_| true);
     command(&EAGAIN, &["--exe", "!*/workload"], |_| false);
-    if require_root_bpf("native_filters") {
+    if require_root_bpf(module_path!()) {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let other = copy(folder.path());
         let other = other.to_str().expect("a path in UTF-8");
@@ -216,12 +216,12 @@ impl Drop for Cgroup {
 
 #[test]
 fn cgroup() {
-    if !require_root_bpf("native_filters") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let cgroup = match Cgroup::new() {
         Ok(cgroup) => cgroup,
-        Err(error) => return skip("native_filters cgroup", &error),
+        Err(error) => return skip(concat!(module_path!(), "::cgroup"), &error),
     };
     let below = cgroup.0.join("below");
     fs::create_dir(&below).expect("a cgroup below our own");

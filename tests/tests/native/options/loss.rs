@@ -6,7 +6,7 @@ use tests::stream::count;
 use tests::tracer::{Traced, around};
 use tests::workload::truth::{interval, reasons};
 
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+use crate::WORKLOAD;
 
 /// A flood through the smallest ring.
 fn flood(args: &[&str]) -> Traced {
@@ -35,7 +35,7 @@ fn assert_accounted(traced: &Traced) {
 
 #[test]
 fn emitted_and_lost_are_the_calls_made() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let traced = flood(&[]);
@@ -57,7 +57,7 @@ fn emitted_and_lost_are_the_calls_made() {
 /// The loss is told while it happens, and the records of it add up to the total.
 #[test]
 fn loss_is_told_on_the_stream() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let traced = flood(&[]);
@@ -71,7 +71,7 @@ fn loss_is_told_on_the_stream() {
 
 #[test]
 fn a_large_ring_keeps_count_too() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let scenario = ["flood", "--count", "10000", "--threads", "2"];
@@ -83,7 +83,7 @@ fn a_large_ring_keeps_count_too() {
 
 #[test]
 fn more_loss_than_allowed_is_exit_4() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let traced = flood(&["--max-loss", "0"]);
@@ -93,7 +93,7 @@ fn more_loss_than_allowed_is_exit_4() {
 
 #[test]
 fn less_loss_than_allowed_is_fine() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let traced = flood(&["--max-loss", "1000000"]);
@@ -104,7 +104,7 @@ fn less_loss_than_allowed_is_fine() {
 /// What the filters left out is counted as filtered.
 #[test]
 fn filtered_calls_are_counted() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let scenario = ["flood", "--count", "1000", "--threads", "1", "--comm", "flooding"];
@@ -119,7 +119,7 @@ fn filtered_calls_are_counted() {
 /// too, null where only their beginning knew, and counted.
 #[test]
 fn more_calls_under_way_than_can_be_remembered() {
-    if !require_root_bpf("native_loss") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     // The more messages, the less room for threads.

@@ -1,49 +1,22 @@
-//! Calls that wait for their datagrams, and those that waited before the tracer came.
+//! Calls that are under way when the tracer comes, or when it goes.
 
 use serde_json::json;
 use tests::hook;
 use tests::skip::{require_root_bpf, skip};
-use tests::tracer::{Attached, Waiting, around};
+use tests::tracer::{Attached, Waiting};
 use tests::workload::truth::{Clock, interval, reasons};
 
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
-
-/// Runs a scenario and compares every call with exactly one event.
-fn exact(scenario: &[&str]) {
-    if require_root_bpf("native_blocking") {
-        around(WORKLOAD, &[], scenario).assert_exact();
-    }
-}
-
-#[test]
-fn served_before_its_timeout() {
-    exact(&["blocking"]);
-}
-
-#[test]
-fn without_a_timeout() {
-    exact(&["no-timeout"]);
-}
-
-#[test]
-fn served_after_its_timeout() {
-    exact(&["expired"]);
-}
-
-#[test]
-fn waitforone() {
-    exact(&["waitforone"]);
-}
+use crate::WORKLOAD;
 
 /// The entry was not seen: what is only known there is null, and `missing` says why.
 #[test]
 fn started_before_the_tracer() {
-    if !require_root_bpf("native_blocking") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     if hook::on_functions() {
         return skip(
-            "native_blocking",
+            concat!(module_path!(), "::started_before_the_tracer"),
             "functions entered before attaching are not seen to return",
         );
     }
@@ -75,7 +48,7 @@ fn started_before_the_tracer() {
 /// A call that is still under way when the tracer ends is counted, not shown.
 #[test]
 fn still_under_way_at_the_end() {
-    if !require_root_bpf("native_blocking") {
+    if !require_root_bpf(module_path!()) {
         return;
     }
     let mut waiting = Waiting::start(WORKLOAD, &["blocked"]);

@@ -10,12 +10,13 @@ use tests::stream::Stream;
 use tests::tools;
 use tests::tracer::{self, Waiting};
 
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+use crate::WORKLOAD;
+
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// The tracer in a mount namespace where the kernel's BTF is an empty file.
 fn without_btf(args: &[&str]) -> Option<Command> {
-    if !require_root_bpf("native_restricted") {
+    if !require_root_bpf(module_path!()) {
         return None;
     }
     let hide = format!("mount --bind /dev/null {BTF} && exec \"$@\"");
@@ -23,7 +24,7 @@ fn without_btf(args: &[&str]) -> Option<Command> {
     if tools::find("unshare").is_none()
         || !child::run("unshare", &[&script[..], &["true"]].concat()).status.success()
     {
-        skip("native_restricted", "unshare(1) can't hide a file in a mount namespace here");
+        skip(module_path!(), "unshare(1) can't hide a file in a mount namespace here");
         return None;
     }
     let mut command = Command::new("unshare");
@@ -98,7 +99,7 @@ fn bpf_denied_in_a_user_namespace_is_explained() {
     let binary = tracer::binary().to_str().expect("a path in UTF-8");
     if tools::find("unshare").is_none() || !child::run("unshare", &["-Ur", "true"]).status.success()
     {
-        skip("native_restricted", "user namespaces can't be made here");
+        skip(module_path!(), "user namespaces can't be made here");
         return;
     }
     let finished = child::run("unshare", &["-Ur", binary]);

@@ -1,16 +1,6 @@
 //! Calls that fail, or look as if they would.
 
-use tests::skip::require_root_bpf;
-use tests::tracer::around;
-
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
-
-/// Runs a scenario and compares every call with exactly one event.
-fn exact(scenario: &[&str]) {
-    if require_root_bpf("native_errors") {
-        around(WORKLOAD, &[], scenario).assert_exact();
-    }
-}
+use super::exact;
 
 #[test]
 fn eagain() {

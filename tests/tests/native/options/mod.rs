@@ -1,0 +1,9 @@
+//! What the tracer's options do, and how it ends. Each test starts its own tracer.
+
+mod accounts;
+mod attaching;
+mod batches;
+mod filters;
+mod follow;
+mod loss;
+mod restricted;

@@ -1,0 +1,212 @@
+//! What runs in guests: the calls with every hook, the options once.
+
+use std::fmt::Write as _;
+
+use super::table::Guest;
+
+/// A way for the tracer to see calls.
+pub struct Hook {
+    /// As `--hook` has it.
+    pub name: &'static str,
+    /// Modules whose calls it can't see, and why.
+    pub blind: &'static [(&'static str, &'static str)],
+}
+
+pub const HOOKS: &[Hook] = &[
+    Hook { name: "fentry", blind: &[] },
+    Hook { name: "kprobe", blind: &[] },
+    Hook { name: "raw-tracepoint", blind: &[] },
+    // Hook { name: "tracepoint", blind: &[("calls::compat", "blind to 32-bit calls")] },
+];
+
+/// A test that runs by itself: with kprobe it takes all the room that the kernel has for
+/// returns, and others' would be missed.
+const ALONE: &str = "calls::family::many_calls_under_way_at_the_same_time";
+
+/// The section of the tests of options, with the hook that the tracer takes by itself.
+pub const OPTIONS: &str = "auto";
+
+/// A hook that a guest's kernel can't have.
+pub struct Missing {
+    pub guest: &'static str,
+    pub hook: &'static str,
+    /// Words of the tracer's own explanation.
+    pub says: &'static str,
+}
+
+pub const MISSING: &[Missing] = &[Missing { guest: "5.10", hook: "fentry", says: "pt_regs" }];
+
+/// Why a hook is missing on a guest, if it is.
+pub fn missing(guest: &str, hook: &str) -> Option<&'static Missing> {
+    MISSING.iter().find(|row| row.guest == guest && row.hook == hook)
+}
+
+/// Tests of options that do not run in guests.
+pub struct LeftOut {
+    /// The only guest, or all.
+    pub guest: Option<&'static str>,
+    /// The module below `options`.
+    pub module: &'static str,
+    pub tests: &'static [&'static str],
+    pub why: &'static str,
+}
+
+/// Loading the tracer takes one to two seconds under emulation, and three to four on
+/// 5.10, which verifies unrolled loops. What differs between kernels is how values are
+/// read; how options combine is the same code everywhere and is tested natively.
+pub const LEFT_OUT: &[LeftOut] = &[
+    LeftOut {
+        guest: None,
+        module: "filters",
+        tests: &[
+            "pid",
+            "tid",
+            "uid",
+            "comm_exact",
+            "comm_glob",
+            "comm_of_children",
+            "exe",
+            "combined",
+            "event",
+        ],
+        why: MANY_STARTS,
+    },
+    LeftOut {
+        guest: None,
+        module: "follow",
+        tests: &["a_process_is_all_of_its_threads", "without_follow_children_are_not_traced"],
+        why: MANY_STARTS,
+    },
+    LeftOut {
+        guest: None,
+        module: "accounts",
+        tests: &["the_exit_status_is_the_commands"],
+        why: MANY_STARTS,
+    },
+    LeftOut {
+        guest: None,
+        module: "loss",
+        tests: &[
+            "loss_is_told_on_the_stream",
+            "more_loss_than_allowed_is_exit_4",
+            "less_loss_than_allowed_is_fine",
+            "filtered_calls_are_counted",
+        ],
+        why: MANY_STARTS,
+    },
+    LeftOut {
+        guest: Some("5.10"),
+        module: "loss",
+        tests: &["more_calls_under_way_than_can_be_remembered"],
+        why: NO_BPF_LOOP,
+    },
+    LeftOut {
+        guest: Some("5.10"),
+        module: "batches",
+        tests: &["batches_shown_whole_when_asked_to"],
+        why: NO_BPF_LOOP,
+    },
+    LeftOut {
+        guest: None,
+        module: "batches",
+        tests: &["fewer_messages_shown_when_asked_to"],
+        why: MANY_STARTS,
+    },
+];
+
+const MANY_STARTS: &str = "many starts, and no kernel reads these differently";
+const NO_BPF_LOOP: &str = "before Linux 5.17 at most 64 messages of a call are kept";
+
+/// What is left out on a guest.
+pub fn left_out(guest: &str) -> impl Iterator<Item = &'static LeftOut> {
+    LEFT_OUT.iter().filter(move |row| row.guest.is_none_or(|name| name == guest))
+}
+
+/// What `guest-init` shall do; see there.
+pub fn plan(guest: &Guest, i386: bool) -> String {
+    let mut plan = format!("results {}\ndeadline {SUITE_SECONDS}\n", guest.arch.results);
+    plan += "env TRACER_BIN=/guest/tracer\nenv TRACER_TEST_SLOW=1\n";
+    if i386 {
+        plan += "env TRACER_TEST_I386=/guest/i386\n";
+    }
+    for Hook { name, blind } in HOOKS {
+        let file = format!("/tmp/{name}.json");
+        let _ = write!(
+            plan,
+            "section {name}\nenv TRACER_HOOK={name}\nenv TRACER_TEST_SHARED={file}\n\
+             tracer /guest/tracer --hook {name} -o json -w file:{file}\n\
+             suite /guest/native calls:: --skip {ALONE}"
+        );
+        blind.iter().for_each(|(module, _)| plan += &format!(" --skip {module}::"));
+        let _ = writeln!(plan, "\nsuite /guest/native --exact {ALONE}\nstop");
+        plan += "suite /guest/native --ignored --exact shared::the_stream_is_sound\n";
+    }
+    let _ = write!(plan, "section {OPTIONS}\nsuite /guest/native options::");
+    for row in left_out(guest.name) {
+        let test = |test: &&str| plan += &format!(" --skip options::{}::{test}", row.module);
+        row.tests.iter().for_each(test);
+    }
+    plan + "\n"
+}
+
+/// The longest that a suite may take; the guest as a whole has its own deadline.
+const SUITE_SECONDS: u64 = 240;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::table::GUESTS;
+
+    /// A test that was renamed would run again, or hide that it is gone; and libtest
+    /// skips every test in whose name it finds what it shall skip.
+    #[test]
+    fn tests_that_are_left_out_exist() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for row in LEFT_OUT {
+            assert!(row.guest.is_none_or(|name| GUESTS.iter().any(|guest| guest.name == name)));
+            let file = folder.join(format!("../tests/tests/native/options/{}.rs", row.module));
+            let text = std::fs::read_to_string(&file).expect("the module's file");
+            for test in row.tests {
+                let found = text.matches(&format!("#[test]\nfn {test}")).count();
+                assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "no {test}");
+                assert_eq!(found, 1, "{}::{test} begins another test's name", row.module);
+            }
+        }
+    }
+
+    #[test]
+    fn the_test_that_runs_alone_exists() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = folder.join("../tests/tests/native/calls/family.rs");
+        let text = std::fs::read_to_string(&file).expect("the module's file");
+        let test = ALONE.strip_prefix("calls::family::").expect("the module's test");
+        assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "{test}");
+    }
+
+    #[test]
+    fn hooks_that_are_missing_are_hooks_of_guests() {
+        for row in MISSING {
+            assert!(HOOKS.iter().any(|hook| hook.name == row.hook), "{}", row.hook);
+            assert!(GUESTS.iter().any(|guest| guest.name == row.guest), "{}", row.guest);
+        }
+    }
+
+    #[test]
+    fn the_plan_of_a_guest() {
+        let plan = plan(&GUESTS[0], true);
+        let lines: Vec<_> = plan.lines().collect();
+        assert_eq!(
+            lines[..3],
+            ["results /dev/ttyS1", "deadline 240", "env TRACER_BIN=/guest/tracer"]
+        );
+        for line in [
+            "section kprobe",
+            "tracer /guest/tracer --hook kprobe -o json -w file:/tmp/kprobe.json",
+            "suite /guest/native --exact calls::family::many_calls_under_way_at_the_same_time",
+            "stop",
+        ] {
+            assert!(lines.contains(&line), "{plan}");
+        }
+        assert!(plan.contains(" --skip options::filters::tid "), "{plan}");
+    }
+}
