@@ -3,12 +3,10 @@
 
 #![cfg(target_arch = "x86_64")]
 
-use std::path::{Path, PathBuf};
-
 use tempfile::TempDir;
 use tests::skip::{require_root_bpf, skip};
-use tests::tracer::{Traced, around, around_command, read_truth};
-use tests::{child, hook, tools};
+use tests::tracer::{Traced, around};
+use tests::{child, compat, hook};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
@@ -67,27 +65,15 @@ fn an_i386_program() {
     if !require_root_bpf("native_compat") {
         return;
     }
+    let group = "native_compat an_i386_program";
     let folder = TempDir::new().expect("a temporary folder");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c/i386.c");
-    // Guests have no compiler; theirs is built before.
-    let built = std::env::var_os("TRACER_TEST_I386").map(PathBuf::from);
-    let program = built.clone().unwrap_or_else(|| folder.path().join("i386"));
-    let options = ["-m32", "-Wall", "-Werror"];
-    if built.is_none()
-        && let Err(error) = tools::compile(&source, &program, &options)
+    let program = match compat::program("TRACER_TEST_I386", folder.path(), "i386", &["cc", "-m32"])
     {
-        let first = error.lines().find(|line| line.contains("rror")).unwrap_or(&error).to_owned();
-        skip("native_compat an_i386_program", &format!("cc -m32 (gcc-multilib): {first}"));
-        return;
+        Ok(program) => program,
+        Err(error) => return skip(group, &format!("cc -m32 (gcc-multilib): {error}")),
+    };
+    if let Some(reason) = compat::obstacle(&program) {
+        return skip(group, &reason);
     }
-    let truth = folder.path().join("truth");
-    let command = [&program, &truth].map(|path| path.to_str().expect("a path in UTF-8"));
-    let (stream, finished) = around_command(&[], &command);
-    let mut truth = read_truth(&truth);
-    assert_eq!(truth.len(), 15, "five calls by three numbers");
-    for call in &mut truth {
-        call["process"]["exe"] = program.to_str().into();
-    }
-    let traced = Traced { truth, stream, finished };
-    traced.assert_exact();
+    compat::assert_exact(&program, folder.path(), 15);
 }

@@ -142,8 +142,8 @@ fn archive(guest: &Guest, programs: &Programs) -> Result<Vec<u8>> {
     archive.copy("/guest/tracer", &programs.tracer)?;
     // Where the tests look for it.
     archive.copy(&programs.workload.to_string_lossy(), &programs.workload)?;
-    if let Some(i386) = &programs.i386 {
-        archive.copy("/guest/i386", i386)?;
+    if let Some(compat) = &programs.compat {
+        archive.copy(&format!("/guest/{}", guest.arch.compat.name()), compat)?;
     }
     for suite in &programs.suites {
         archive.copy(&format!("/suites/{}", suite.name), &suite.path)?;
@@ -160,8 +160,9 @@ fn plan(guest: &Guest, programs: &Programs) -> String {
     let hook = std::env::var("TRACER_HOOK").unwrap_or_default();
     let hook = if hook.is_empty() { "raw-tracepoint" } else { &hook };
     plan += &format!("env TRACER_HOOK={hook}\n");
-    if programs.i386.is_some() {
-        plan += "env TRACER_TEST_I386=/guest/i386\n";
+    if programs.compat.is_some() {
+        let compat = guest.arch.compat;
+        plan += &format!("env {}=/guest/{}\n", compat.variable(), compat.name());
     }
     for suite in &programs.suites {
         plan += &format!("suite {}", suite.name);

@@ -11,6 +11,7 @@
 mod apt;
 mod boot;
 mod build;
+mod compat;
 mod cpio;
 mod kernel;
 mod libtest;
