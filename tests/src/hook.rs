@@ -2,11 +2,27 @@
 //! the one that the tracer takes by itself. What a hook sees is the same but for
 //! what is said here.
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
+
+use crate::tracer;
 
 /// The hook that was asked for.
 fn asked_for() -> Option<String> {
     std::env::var("TRACER_HOOK").ok()
+}
+
+/// The hook of a tracer that is started with [`options`].
+fn in_use() -> &'static str {
+    static HOOK: OnceLock<String> = OnceLock::new();
+    HOOK.get_or_init(|| {
+        asked_for().unwrap_or_else(|| {
+            let report = tracer::run(&["doctor", "-o", "json"]).stdout;
+            let report: Value = serde_json::from_str(&report).expect("a report in JSON");
+            report["hook"].as_str().unwrap_or_else(|| panic!("no hook in {report}")).to_owned()
+        })
+    })
 }
 
 /// The tracer's options for it.
@@ -18,13 +34,13 @@ pub fn options() -> Vec<String> {
 /// do not see calls that were under way when they were attached, nor numbers for
 /// which the kernel has no function (x32); and the timeout is the kernel's own copy.
 pub fn on_functions() -> bool {
-    asked_for().is_some_and(|hook| hook == "fentry" || hook == "kprobe")
+    matches!(in_use(), "fentry" | "kprobe")
 }
 
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same
 /// time (ten, or two for each CPU), and the tracer can't ask for more.
 pub fn misses_returns() -> bool {
-    asked_for().is_some_and(|hook| hook == "kprobe")
+    in_use() == "kprobe"
 }
 
 /// What a call must look like with this hook.

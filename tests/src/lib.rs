@@ -11,6 +11,7 @@
 
 pub mod child;
 pub mod compare;
+pub mod compat;
 pub mod hook;
 pub mod shared;
 pub mod skip;

@@ -82,7 +82,11 @@ impl Hook {
             Self::Fentry => match aya::sys::is_program_supported(ProgramType::Tracing) {
                 Ok(true) => Ok(()),
                 Ok(false) => lacks("fentry programs can't be attached".to_owned()),
-                Err(error) => lacks(format!("refused: {}", super::error::chain(&error))),
+                Err(error) => {
+                    let text = super::error::chain(&error);
+                    let cause = text.split(" (os error").next().unwrap_or_default();
+                    lacks(format!("fentry programs are refused: {cause}"))
+                }
             },
             Self::Kprobe => match fs::metadata(KPROBE_PMU) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
