@@ -38,7 +38,7 @@ pub fn on_functions() -> bool {
 }
 
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same
-/// time (ten, or two for each CPU), and the tracer can't ask for more.
+/// time, ten or two for each CPU, and before Linux 5.13 one for each CPU.
 pub fn misses_returns() -> bool {
     in_use() == "kprobe"
 }

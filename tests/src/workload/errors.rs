@@ -89,8 +89,7 @@ pub fn efault(context: &Context) {
     let made = call.make();
     failed(&made, libc::EFAULT);
     let mut truth = made.truth(context.options.messages);
-    // What a hook tells that sees the kernel's own copy.
-    truth["$kernel_copy"] = truth["args"]["timeout"]["requested"].take();
+    truth["args"]["timeout"]["requested"] = Value::Null;
     truth["missing"] = reasons(&["fault"]);
     context.recorder.record(&truth);
 
@@ -147,19 +146,24 @@ pub fn unknown_flags(context: &Context) {
     }
 }
 
-/// Bits set where the kernel does not look.
+/// Bits set where the kernel does not look. Before Linux 5.13 it does look at the
+/// number's upper half, unless something traces all calls: then these are no calls.
 pub fn high_bits(context: &Context) {
     let udp = Udp::v4();
     udp.send_all(2);
     let batch = Batch::new(false, 3);
+    let probe = Call::new(HighBits, -1, &batch).make();
+    if probe.ret == -i64::from(libc::ENOSYS) {
+        context.tell(&Call::new(Native, udp.fd(), &batch).make());
+        return;
+    }
+    failed(&probe, libc::EBADF);
+    context.tell(&probe);
     for ret in [2, -i64::from(libc::EAGAIN)] {
         let made = Call::new(HighBits, udp.fd(), &batch).timeout(1, 2).make();
         assert_eq!(made.ret, ret, "the kernel took it for recvmmsg");
         context.tell(&made);
     }
-    let made = Call::new(HighBits, -1, &batch).make();
-    failed(&made, libc::EBADF);
-    context.tell(&made);
 }
 
 /// A file of memory with this content, mapped but not present.
@@ -189,8 +193,9 @@ pub fn cold(context: &Context) {
     let made = call.make();
     assert_eq!(made.ret, 2, "both datagrams were waiting");
     let mut truth = made.truth(context.options.messages);
+    truth["args"]["timeout"]["requested"] = Value::Null;
     // What a hook tells that sees the kernel's own copy.
-    truth["$kernel_copy"] = truth["args"]["timeout"]["requested"].take();
+    truth["$kernel_copy"] = json!({"sec": 4, "nsec": 321});
     truth["args"]["timeout"]["remaining"] =
         json!({"sec": page.word(0, 8), "nsec": page.word(8, 8)});
     truth["missing"] = reasons(&["fault"]);
