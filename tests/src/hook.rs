@@ -34,7 +34,11 @@ pub fn options() -> Vec<String> {
 /// do not see calls that were under way when they were attached, nor numbers for
 /// which the kernel has no function (x32); and the timeout is the kernel's own copy.
 pub fn on_functions() -> bool {
-    matches!(in_use(), "fentry" | "kprobe")
+    is_on_functions(in_use())
+}
+
+fn is_on_functions(hook: &str) -> bool {
+    matches!(hook, "fentry" | "kprobe")
 }
 
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same
@@ -43,17 +47,18 @@ pub fn misses_returns() -> bool {
     in_use() == "kprobe"
 }
 
-/// What a call must look like with this hook.
-pub fn adapted(call: &Value) -> Value {
+/// What a call must look like with a hook, or with the one in use.
+pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
+    let on_functions = is_on_functions(hook.unwrap_or_else(|| in_use()));
     let mut call = call.clone();
     let copy = call.as_object_mut().and_then(|call| call.remove("$kernel_copy"));
-    if let Some(copy) = copy.filter(|_| on_functions()) {
+    if let Some(copy) = copy.filter(|_| on_functions) {
         call["args"]["timeout"]["requested"] = copy;
         call["missing"] = json!({});
     }
     let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
     let timeout = &mut call["args"]["timeout"];
-    if on_functions() && timeout["value"].is_string() {
+    if on_functions && timeout["value"].is_string() {
         let kernel = json!(["K", "OPT"]);
         // A call may fail before it comes to the function with the timeout.
         timeout["tags"] =

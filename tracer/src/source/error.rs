@@ -32,6 +32,15 @@ pub enum SourceError {
         /// What the kernel answered.
         error: io::Error,
     },
+    /// The kernel lets no program read its memory.
+    #[error(
+        "kernel {kernel} runs in lockdown=confidentiality, in which eBPF programs can't read \
+         memory: boot it with lockdown=integrity or lockdown=none (/sys/kernel/security/lockdown)"
+    )]
+    Lockdown {
+        /// The running kernel's release.
+        kernel: String,
+    },
     /// The kernel is older than what the programs need.
     #[error(
         "kernel {kernel} is too old: it has no {feature} (Linux {since}); \
@@ -211,6 +220,7 @@ mod tests {
                 },
                 &["5.4.0-test", "BPF ring buffer", "5.8", "5.10"][..],
             ),
+            (SourceError::Lockdown { kernel: kernel() }, &["5.4.0-test", "lockdown=integrity"]),
             (
                 SourceError::Privilege { capabilities: vec!["CAP_BPF"], kernel: kernel() },
                 &["CAP_BPF", "5.4.0-test", "sudo"],

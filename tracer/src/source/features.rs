@@ -62,11 +62,15 @@ pub fn missing_capabilities() -> Vec<&'static str> {
 /// Refuses early, with the cause, what the kernel would refuse late, without it.
 ///
 /// # Errors
-/// [`SourceError::Privilege`], [`SourceError::BpfDenied`], [`SourceError::OldKernel`]
+/// [`SourceError::Privilege`], [`SourceError::Lockdown`], [`SourceError::BpfDenied`],
+/// [`SourceError::OldKernel`]
 pub fn check(kernel: &Kernel) -> Result<(), SourceError> {
     let capabilities = missing_capabilities();
     if !capabilities.is_empty() {
         return Err(SourceError::Privilege { capabilities, kernel: kernel.release.clone() });
+    }
+    if lockdown().as_deref() == Some("confidentiality") {
+        return Err(SourceError::Lockdown { kernel: kernel.release.clone() });
     }
     let probe = aya::sys::is_map_supported(aya::maps::MapType::RingBuf);
     match probe {
