@@ -5,7 +5,7 @@
 //! | `setup` | [`setup`] | installs what the object and the tests need |
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
-//! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels on request |
+//! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
 //! A chore is a module with one entry function, and one variant of [`Chore`].
 //! What chores share lies beside them: [`workspace`] (where things are),

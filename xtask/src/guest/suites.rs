@@ -37,8 +37,12 @@ pub struct Missing {
     pub says: &'static str,
 }
 
-pub const MISSING: &[Missing] =
-    &[Missing { guest: "5.10", hook: "fentry", says: "type FWD is not a struct" }];
+pub const MISSING: &[Missing] = &[
+    // Its BTF has `struct pt_regs` as a forward declaration only.
+    Missing { guest: "5.10", hook: "fentry", says: "type FWD is not a struct" },
+    // Trampolines came to arm64 with Linux 6.4.
+    Missing { guest: "6.1-arm64", hook: "fentry", says: "fentry programs can't be attached" },
+];
 
 /// Why a hook is missing on a guest, if it is.
 pub fn missing(guest: &str, hook: &str) -> Option<&'static Missing> {
@@ -79,7 +83,7 @@ pub const LEFT_OUT: &[LeftOut] = &[
         guest: Some("5.10"),
         module: "filters",
         tests: &["cgroup"],
-        why: "tracing programs can't ask for ancestors of cgroups before Linux 5.16",
+        why: "5.10 does not offer bpf_get_current_ancestor_cgroup_id to tracing programs",
     },
     LeftOut {
         guest: None,

@@ -13,8 +13,6 @@ use crate::{
 pub struct Group {
     pub name: &'static str,
     pub what: &'static str,
-    /// Why it runs only when it is asked for, if so.
-    pub on_request: Option<&'static str>,
     /// What is set up before it.
     pub needs: &'static [Part],
     /// Runs it; what single tests left out goes to the list, also where others fail.
@@ -23,45 +21,29 @@ pub struct Group {
 
 /// Cheapest first, so that a slip shows early.
 pub const GROUPS: &[Group] = &[
-    Group {
-        name: "fmt",
-        what: "formatting",
-        on_request: None,
-        needs: &[Part::Components],
-        run: fmt,
-    },
-    Group {
-        name: "clippy",
-        what: "lints, as errors",
-        on_request: None,
-        needs: &[Part::Components],
-        run: clippy,
-    },
+    Group { name: "fmt", what: "formatting", needs: &[Part::Components], run: fmt },
+    Group { name: "clippy", what: "lints, as errors", needs: &[Part::Components], run: clippy },
     Group {
         name: "ebpf",
         what: "the committed object against its sources",
-        on_request: None,
         needs: &[Part::Object],
         run: object,
     },
     Group {
         name: "unit",
         what: "unit, golden, property and doc tests, off the kernel",
-        on_request: None,
         needs: &[],
         run: unit,
     },
     Group {
         name: "native",
         what: "tests on this machine's kernel, as root",
-        on_request: None,
         needs: &[Part::Tests],
         run: native::run,
     },
     Group {
         name: "guest",
-        what: "the same tests on other kernels, under QEMU",
-        on_request: Some("minutes of emulation: `cargo xtask test --guest`"),
+        what: "the same tests on other kernels and hooks, under QEMU",
         needs: &[Part::Guests],
         run: guests,
     },

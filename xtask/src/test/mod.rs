@@ -77,12 +77,6 @@ pub fn main(workspace: &Workspace, no_setup: bool, selection: &Selection) -> Res
 
     let mut lines = Vec::new();
     let mut failed = false;
-    let left_out = GROUPS.iter().filter(|group| groups.iter().all(|run| run.name != group.name));
-    for group in left_out.filter(|_| selection.groups.is_empty()) {
-        if let Some(reason) = group.on_request {
-            skips.push(Skip::new(group.name, reason));
-        }
-    }
     for group in groups {
         println!("\n== {}: {}", group.name, group.what);
         let start = Instant::now();
@@ -142,8 +136,7 @@ fn set_up(workspace: &Workspace, groups: &[&Group]) -> Result<Vec<Missing>> {
     setup::install(workspace, &parts)
 }
 
-/// The groups called `filter`, in their own order; without a filter all but those
-/// that run on request only.
+/// The groups called `filter`, in their own order; all without a filter.
 fn select(filter: &[String]) -> Result<Vec<&'static Group>> {
     if let Some(unknown) =
         filter.iter().find(|name| GROUPS.iter().all(|group| group.name != name.as_str()))
@@ -151,10 +144,8 @@ fn select(filter: &[String]) -> Result<Vec<&'static Group>> {
         let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
         bail!("no test group `{unknown}`: there are {}", names.join(", "));
     }
-    let selected = |group: &&Group| match filter {
-        [] => group.on_request.is_none(),
-        names => names.iter().any(|name| name.as_str() == group.name),
-    };
+    let selected =
+        |group: &&Group| filter.is_empty() || filter.iter().any(|name| name.as_str() == group.name);
     Ok(GROUPS.iter().filter(selected).collect())
 }
 
@@ -168,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_filter_all_groups_but_those_on_request() {
-        assert_eq!(names(&[]).expect("all"), ["fmt", "clippy", "ebpf", "unit", "native"]);
+    fn without_a_filter_all_groups() {
+        assert_eq!(names(&[]).expect("all"), ["fmt", "clippy", "ebpf", "unit", "native", "guest"]);
     }
 
     #[test]
