@@ -1,4 +1,4 @@
-//! What runs in guests: the calls with every hook, the options once.
+//! What runs in guests: the calls with every hook, the options and the loading once.
 
 use std::fmt::Write as _;
 
@@ -161,7 +161,9 @@ pub fn plan(guest: &Guest, has_compat: bool) -> String {
         let test = |test: &&str| plan += &format!(" --skip options::{}::{test}", row.module);
         row.tests.iter().for_each(test);
     }
-    plan + "\n"
+    // They look at what is loaded, and the last of them can't be undone.
+    plan + "\nsection loading\nsuite /guest/native loading:: --test-threads=1\n\
+            suite /guest/native --ignored --exact loading::obstacles::locked_down\n"
 }
 
 /// The longest that a suite may take; the guest as a whole has its own deadline.
