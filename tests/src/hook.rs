@@ -58,7 +58,9 @@ pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
     }
     let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
     let timeout = &mut call["args"]["timeout"];
-    if on_functions && timeout["value"].is_string() {
+    // A call whose beginning was not seen has what lies in the caller's memory at its end.
+    let began = !timeout["requested"].is_null();
+    if on_functions && began && timeout["value"].is_string() {
         let kernel = json!(["K", "OPT"]);
         // A call may fail before it comes to the function with the timeout.
         timeout["tags"] =

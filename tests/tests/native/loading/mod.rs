@@ -27,9 +27,9 @@ fn doctor() -> Value {
 /// The hooks that can be attached here.
 fn hooks() -> Vec<&'static str> {
     let report = doctor();
-    let checks = report["checks"].as_array().expect("a list of checks");
-    let is_ok = |hook: &&str| checks.iter().any(|c| c["name"] == *hook && c["status"] == "ok");
-    HOOKS.into_iter().filter(is_ok).collect()
+    let listed = report["hooks"].as_array().expect("a list of hooks");
+    let works = |hook: &&str| listed.iter().any(|h| h["hook"] == *hook && h["status"] == "yes");
+    HOOKS.into_iter().filter(works).collect()
 }
 
 /// Runs the tracer to its end, where the machine is changed.
