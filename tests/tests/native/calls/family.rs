@@ -29,6 +29,15 @@ fn a_command_with_threads() {
     }
 }
 
+/// Calls that take each other's place on one CPU do not mix what is captured of them.
+#[test]
+fn many_threads_on_one_cpu() {
+    let scenario = ["mixed", "--threads", "16", "--count", "8", "--cpu", "0"];
+    if let Some(traced) = exact(&scenario) {
+        assert_eq!(traced.truth.len(), 16 * 8, "all of its calls");
+    }
+}
+
 /// Where the kernel may miss returns, the events say which, and no other may be missed.
 #[test]
 fn many_calls_under_way_at_the_same_time() {
