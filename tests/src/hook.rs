@@ -2,11 +2,27 @@
 //! the one that the tracer takes by itself. What a hook sees is the same but for
 //! what is said here.
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
+
+use crate::tracer;
 
 /// The hook that was asked for.
 fn asked_for() -> Option<String> {
     std::env::var("TRACER_HOOK").ok()
+}
+
+/// The hook of a tracer that is started with [`options`].
+fn in_use() -> &'static str {
+    static HOOK: OnceLock<String> = OnceLock::new();
+    HOOK.get_or_init(|| {
+        asked_for().unwrap_or_else(|| {
+            let report = tracer::run(&["doctor", "-o", "json"]).stdout;
+            let report: Value = serde_json::from_str(&report).expect("a report in JSON");
+            report["hook"].as_str().unwrap_or_else(|| panic!("no hook in {report}")).to_owned()
+        })
+    })
 }
 
 /// The tracer's options for it.
@@ -18,26 +34,31 @@ pub fn options() -> Vec<String> {
 /// do not see calls that were under way when they were attached, nor numbers for
 /// which the kernel has no function (x32); and the timeout is the kernel's own copy.
 pub fn on_functions() -> bool {
-    asked_for().is_some_and(|hook| hook == "fentry" || hook == "kprobe")
+    is_on_functions(in_use())
+}
+
+fn is_on_functions(hook: &str) -> bool {
+    matches!(hook, "fentry" | "kprobe")
 }
 
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same
 /// time, ten or two for each CPU, and before Linux 5.13 one for each CPU.
 pub fn misses_returns() -> bool {
-    asked_for().is_some_and(|hook| hook == "kprobe")
+    in_use() == "kprobe"
 }
 
-/// What a call must look like with this hook.
-pub fn adapted(call: &Value) -> Value {
+/// What a call must look like with a hook, or with the one in use.
+pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
+    let on_functions = is_on_functions(hook.unwrap_or_else(|| in_use()));
     let mut call = call.clone();
     let copy = call.as_object_mut().and_then(|call| call.remove("$kernel_copy"));
-    if let Some(copy) = copy.filter(|_| on_functions()) {
+    if let Some(copy) = copy.filter(|_| on_functions) {
         call["args"]["timeout"]["requested"] = copy;
         call["missing"] = json!({});
     }
     let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
     let timeout = &mut call["args"]["timeout"];
-    if on_functions() && timeout["value"].is_string() {
+    if on_functions && timeout["value"].is_string() {
         let kernel = json!(["K", "OPT"]);
         // A call may fail before it comes to the function with the timeout.
         timeout["tags"] =

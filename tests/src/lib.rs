@@ -9,8 +9,11 @@
 //! said and checks what must hold of every stream; [`compare`] holds the two against
 //! each other, field by field. The tests themselves lie in `tests/tests/`.
 
+pub mod bpf;
 pub mod child;
 pub mod compare;
+pub mod compat;
+pub mod confine;
 pub mod hook;
 pub mod shared;
 pub mod skip;

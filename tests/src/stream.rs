@@ -73,6 +73,11 @@ impl Stream {
         end
     }
 
+    /// The hook that it says it is from; a part of a stream does not say.
+    pub fn hook(&self) -> Option<&str> {
+        self.health.first().and_then(|record| record["hook"].as_str())
+    }
+
     /// A count of the end record.
     pub fn total(&self, field: &str) -> u64 {
         count(self.end(), field)
@@ -139,7 +144,7 @@ impl Stream {
         );
         for (tid, truths) in truths {
             for (truth, event) in truths.iter().zip(&events[&tid]) {
-                assert_matches(&hook::adapted(truth), event);
+                assert_matches(&hook::adapted(truth, self.hook()), event);
             }
         }
     }

@@ -22,7 +22,12 @@ pub fn is_slow() -> bool {
 
 /// Compiles a C program; an error is what the compiler said.
 pub fn compile(source: &Path, program: &Path, options: &[&str]) -> Result<(), String> {
-    let Some(cc) = find("cc") else { return Err("no C compiler (cc)".to_owned()) };
+    compile_by("cc", source, program, options)
+}
+
+/// The same with another compiler than the system's own.
+pub fn compile_by(cc: &str, source: &Path, program: &Path, options: &[&str]) -> Result<(), String> {
+    let Some(cc) = find(cc) else { return Err(format!("no C compiler ({cc})")) };
     let paths = [source, program].map(|path| path.to_str().expect("a path in UTF-8"));
     let args = [options, &["-O2", paths[0], "-o", paths[1]]].concat();
     let finished = child::run(cc, &args);

@@ -141,8 +141,12 @@ impl Attached {
     pub fn start(args: &[&str]) -> Self {
         let options = hook::options();
         let options: Vec<_> = options.iter().map(String::as_str).collect();
-        let args = [&options, args, &["-o", "json"]].concat();
-        let mut tracer = Running::start(command(&args));
+        Self::with(&[&options, args].concat())
+    }
+
+    /// The same with these options alone.
+    pub fn with(args: &[&str]) -> Self {
+        let mut tracer = Running::start(command(&[args, &["-o", "json"]].concat()));
         tracer.stderr.wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
         Self { tracer }
     }

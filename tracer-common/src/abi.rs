@@ -50,6 +50,11 @@ impl Abi {
         matches!(self, Self::I386 | Self::Arm)
     }
 
+    /// Whether it is a kernel's own ABI, and not one of programs for older machines.
+    pub const fn native(self) -> bool {
+        matches!(self, Self::X86_64 | Self::Arm64)
+    }
+
     /// Whether this ABI belongs to kernels of the given architecture
     /// (as `std::env::consts::ARCH` spells it).
     pub fn on(self, arch: &str) -> bool {

@@ -199,8 +199,9 @@ pub struct Config {
     /// Where in a thread's entry the space lies to put a record together; 0 for
     /// the CPU's own.
     pub scratch_at: u32,
-    /// 0.
-    pub reserved: u32,
+    /// 1 where `bpf_task_pt_regs` exists (5.15): tracepoints then take the registers
+    /// from there.
+    pub task_pt_regs: u32,
     /// Mask of the compat bit in the word at [`Offsets::task_compat`].
     pub compat_mask: u64,
     /// Register offsets.

@@ -75,6 +75,9 @@ pub mod flags {
     pub const RETURN_MISSED: u32 = 1 << 8;
     /// The timeouts are the kernel's own copy: two 64-bit fields in every ABI.
     pub const TIMEOUT_FROM_KERNEL: u32 = 1 << 9;
+    /// The entry was not seen although the tracer was attached by then: the kernel
+    /// left the program out. Comes with [`NO_ENTRY`].
+    pub const ENTRY_MISSED: u32 = 1 << 10;
 }
 
 /// The kinds of sections. Append-only.

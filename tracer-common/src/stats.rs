@@ -25,6 +25,11 @@ pub struct Stats {
     pub begun: u64,
     /// Of those, calls that ended; the rest is still under way.
     pub ended: u64,
+    /// Calls whose entry the kernel did not show; they are reported at exit, without
+    /// what only the entry knew.
+    pub entry_missed: u64,
+    /// Calls whose return was not seen; they are reported without it.
+    pub return_missed: u64,
     /// Children that could not be followed because the table of processes was full.
     pub follow_no_room: u64,
 }
@@ -39,6 +44,8 @@ impl Stats {
         self.entry_no_room += other.entry_no_room;
         self.begun += other.begun;
         self.ended += other.ended;
+        self.entry_missed += other.entry_missed;
+        self.return_missed += other.return_missed;
         self.follow_no_room += other.follow_no_room;
     }
 }

@@ -1,11 +1,13 @@
 //! Which event a syscall is: number and ABI against the configured rules.
 
+use core::ptr::read_volatile;
+
 use tracer_common::{
     config::{MAX_RULES, Rule, rule},
     record::MAX_ARGS,
 };
 
-use crate::{config::config, mem, regs::Regs, task::Current};
+use crate::{config::config, maps::Thread, mem, regs::Regs, task::Current};
 
 /// A rule that the current call matches.
 #[derive(Clone, Copy)]
@@ -20,6 +22,42 @@ impl Matched {
     #[inline(always)]
     pub fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Writes down what the thread calls.
+    ///
+    /// # Safety
+    /// `thread` is the current thread's.
+    #[inline(always)]
+    pub unsafe fn keep(self, thread: *mut Thread) {
+        // SAFETY: the caller vouches for `thread`.
+        unsafe {
+            let header = &raw mut (*thread).call.header;
+            (*header).event = self.event;
+            (*header).abi = self.abi;
+            (*header).nr = self.nr;
+            (*thread).rule_flags = self.flags.into();
+        }
+    }
+
+    /// What the thread was found to call. Read from memory on purpose: with the
+    /// constants that [`matched`] returns, the verifier would go through everything
+    /// that follows once for each rule.
+    ///
+    /// # Safety
+    /// `thread` is the current thread's, and its call was [kept](Self::keep).
+    #[inline(always)]
+    pub unsafe fn kept(thread: *const Thread) -> Self {
+        // SAFETY: the caller vouches for `thread`.
+        unsafe {
+            let header = &raw const (*thread).call.header;
+            Self {
+                event: read_volatile(&raw const (*header).event),
+                abi: read_volatile(&raw const (*header).abi),
+                flags: read_volatile(&raw const (*thread).rule_flags) as u8,
+                nr: read_volatile(&raw const (*header).nr),
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A call ends: its record is completed and handed to the ring buffer.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_ns, generated},
@@ -65,21 +67,14 @@ pub fn no_room() {
 
 /// A traced function returns, under a hook that sees no registers then. What was
 /// not seen to begin has been counted when it began.
-#[inline(always)]
+#[inline(never)]
 pub fn returned<L: Loop>(ret: i64) {
     let (_, tid) = task::ids();
     let Some(thread) = pending::find(tid) else { return };
     // SAFETY: an entry of THREADS belongs to the current thread alone.
     unsafe {
         if (*thread).state == state::IN_CALL {
-            let header = &raw const (*thread).call.header;
-            let matched = Matched {
-                event: (*header).event,
-                abi: (*header).abi,
-                flags: (*thread).rule_flags as u8,
-                nr: (*header).nr,
-            };
-            end::<L>(tid, thread, matched, ret);
+            end::<L>(tid, thread, ret);
         }
     }
 }
@@ -89,52 +84,81 @@ pub fn returned<L: Loop>(ret: i64) {
 /// # Safety
 /// `thread` is the current thread's, with a call begun.
 #[inline(always)]
-unsafe fn end<L: Loop>(tid: u32, thread: *mut Thread, matched: Matched, ret: i64) {
+unsafe fn end<L: Loop>(tid: u32, thread: *mut Thread, ret: i64) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         if signals::restarts(ret) {
             signals::interrupted(thread, ret, state::INTERRUPTED);
         } else {
-            finish::<L>(thread, matched, ret);
+            finish::<L>(thread, Matched::kept(thread), ret);
             pending::release(tid, thread);
         }
     }
 }
 
 /// A syscall ends.
-#[inline(always)]
+#[inline(never)]
 pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     let Some(matched) = abi::matched(regs) else { return };
     let (pid, tid) = task::ids();
-    // SAFETY (whole body): an entry of THREADS belongs to the current thread alone.
-    if let Some(thread) = pending::find(tid) {
-        let ours =
-            unsafe { (*thread).state == state::IN_CALL && (*thread).call.header.nr == matched.nr };
-        if ours {
-            unsafe { end::<L>(tid, thread, matched, ret) };
-            return;
-        }
-    }
-    // The entry was not seen: the filters left the call out, it began before the
-    // tracer was attached, or there was no room to remember it.
+    let known = pending::find(tid);
+    let begun = known.filter(|thread| {
+        // SAFETY: an entry of THREADS belongs to the current thread alone.
+        unsafe { (**thread).state == state::IN_CALL && (**thread).call.header.nr == matched.nr }
+    });
+    let thread = match begun {
+        Some(thread) => thread,
+        None => match unseen::<R, L>(regs, matched, pid, tid, ret, known.is_some()) {
+            Some(thread) => thread,
+            None => return,
+        },
+    };
+    // SAFETY: the current thread's own entry, and its call has begun.
+    unsafe { end::<L>(tid, thread, ret) };
+}
+
+/// A syscall ends that was not seen to begin: the filters left it out, it began
+/// before the tracer was attached, there was no room to remember it, or the kernel
+/// left our program out, which shows where the thread is `known` from earlier calls.
+/// The thread's entry, with what can still be known of the call; none where it was
+/// counted.
+#[inline(always)]
+fn unseen<R: Regs, L: Loop>(
+    regs: R,
+    matched: Matched,
+    pid: u32,
+    tid: u32,
+    ret: i64,
+    known: bool,
+) -> Option<*mut Thread> {
     let comm = gate::open(pid, tid);
     if comm.is_none() && !signals::restarts(ret) {
         filtered();
-        return;
+        return None;
     }
     let Some(thread) = pending::find_or_create(pid, tid) else {
         // Nowhere to put it together: the one way to lose a call at exit.
         no_room();
-        return;
+        return None;
     };
     let Some(comm) = comm else {
+        // SAFETY: the current thread's own entry.
         unsafe { signals::interrupted(thread, ret, state::FILTERED_INTERRUPTED) };
-        return;
+        return None;
     };
+    // SAFETY: the current thread's own entry.
     unsafe {
         let overflows = THREAD_COUNT.get(OVERFLOWS).copied().unwrap_or(0);
-        let bits = if overflows == 0 { flags::NO_ENTRY } else { flags::NO_ENTRY | flags::NO_ROOM };
+        let mut bits = flags::NO_ENTRY;
+        if known {
+            bits |= flags::ENTRY_MISSED;
+            count(|stats| [&raw mut (*stats).entry_missed]);
+        } else if overflows != 0 {
+            bits |= flags::NO_ROOM;
+        }
         let call = &raw mut (*thread).call;
+        matched.keep(thread);
+        let matched = Matched::kept(thread);
         pending::begin(call, matched, bits);
         if task::describe_call(&raw mut (*call).task, &comm) {
             (*thread).fresh = 1;
@@ -148,10 +172,10 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
         }
         (*call).requested_section.status = Status::NotCaptured as u8;
         if (*thread).fresh != 0 {
-            write_image(thread);
+            write_image::<L>(thread);
         }
-        end::<L>(tid, thread, matched, ret);
     }
+    Some(thread)
 }
 
 /// Completes the record of a call that returned, and writes it.
@@ -271,7 +295,7 @@ unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u
             wanted as u32,
             matched,
         );
-        let exits = opaque(core::ptr::read_volatile(&raw const (*scratch).exits).into());
+        let exits = opaque(read_volatile(&raw const (*scratch).exits).into());
         if exits > u64::from(config!(messages)) {
             return;
         }
@@ -289,19 +313,37 @@ unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u
         (*scratch).compat = u32::from(matched.has(rule::COMPAT_LAYOUT));
         at += SECTION + (exits << shift);
 
-        // The source addresses.
         (*scratch).names_at = at + SECTION;
+        write_names::<L>(thread, scratch);
+    }
+}
+
+/// Appends the source addresses to a record, and writes it. All that it goes by lies
+/// in `scratch`: whatever way the record came about, the verifier looks at the loop
+/// once.
+///
+/// # Safety
+/// `thread` is the current thread's, and `scratch` holds its record so far.
+#[inline(never)]
+unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
+    // SAFETY: the caller vouches for both; every offset is checked against the
+    // patched size.
+    unsafe {
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
         (*scratch).names = 0;
-        L::run(exits as u32, &mut Names { scratch });
-        let names = core::ptr::read_volatile(&raw const (*scratch).names);
+        L::run(read_volatile(&raw const (*scratch).exits), &mut Names { scratch });
+        let names = read_volatile(&raw const (*scratch).names);
+        let at = opaque(read_volatile(&raw const (*scratch).names_at) - SECTION);
+        if at > limit() {
+            return;
+        }
         let header = record.add(at as usize).cast::<SectionHeader>();
         (*header).kind = SectionKind::Names as u16;
         (*header).status = Status::Read as u8;
         (*header).version = 1;
         (*header).len = names as u32;
         (*header).full = names as u32;
-        (*header).count = exits as u32;
-
+        (*header).count = (*scratch).exits;
         count_call(thread, output_scratch(scratch, at + SECTION + names));
     }
 }
@@ -311,7 +353,7 @@ unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u
 /// # Safety
 /// `thread` is the current thread's, its call has begun.
 #[inline(never)]
-pub unsafe fn write_image(thread: *mut Thread) {
+pub unsafe fn write_image<L: Loop>(thread: *mut Thread) {
     let cpu = cpu_id();
     // SAFETY: the caller vouches for `thread`; the scratch is ours until the
     // program ends, and has room for a path.
@@ -321,7 +363,7 @@ pub unsafe fn write_image(thread: *mut Thread) {
         mem::read_kernel(call.cast(), CALL as u32, (&raw const (*thread).call).cast());
         (*call).header.kind = RecordKind::Image as u16;
         (*call).header.cpu = cpu;
-        let len = CALL + exe::append(scratch, CALL);
+        let len = CALL + exe::append::<L>(scratch, CALL);
         if output_scratch(scratch, len) {
             (*thread).fresh = 0;
         }
@@ -442,7 +484,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
         if len > MAX_NAME as u64 {
             len = MAX_NAME as u64;
         }
-        let used = core::ptr::read_volatile(&raw const (*scratch).names);
+        let used = read_volatile(&raw const (*scratch).names);
         let at = opaque((*scratch).names_at + used);
         if at > limit() - NAME - MAX_NAME as u64 {
             return false;
@@ -462,7 +504,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
             (*header).status = Status::Read as u8;
         }
         (*header).len = len as u16;
-        core::ptr::write_volatile(&raw mut (*scratch).names, used + NAME + ((len + 7) & !7));
+        write_volatile(&raw mut (*scratch).names, used + NAME + ((len + 7) & !7));
         true
     }
 }

@@ -17,7 +17,7 @@ static CONFIG: Global<Config> = Global::new(Config {
     task_unknown: 0,
     preemptible: 0,
     scratch_at: 0,
-    reserved: 0,
+    task_pt_regs: 0,
     compat_mask: 0,
     registers: Registers {
         nr: 0,

@@ -14,6 +14,7 @@ use crate::{
     maps::Scratch,
     mem::{opaque, probe},
     task::{Current, known},
+    walk::{Body, Loop},
 };
 
 /// Most steps of a walk: components, and mounts on the way.
@@ -29,12 +30,35 @@ enum Step {
     Fault,
 }
 
+/// The way from a file to the root.
+struct Walk {
+    scratch: *mut Scratch,
+    body: *mut u8,
+    /// 1 once it has come to the root.
+    whole: u64,
+}
+
+impl Body for Walk {
+    #[inline(always)]
+    unsafe fn step(&mut self, _: u64) -> bool {
+        // SAFETY: the maker vouches for both pointers.
+        match unsafe { step(self.scratch, self.body) } {
+            Step::On => true,
+            Step::Root => {
+                self.whole = 1;
+                false
+            }
+            Step::Fault => false,
+        }
+    }
+}
+
 /// Appends the section at `at`; its length, 0 where there is nothing to say.
 ///
 /// # Safety
 /// `scratch` is this CPU's, with [`ROOM`] after `at`.
 #[inline(never)]
-pub unsafe fn append(scratch: *mut Scratch, at: u64) -> u64 {
+pub unsafe fn append<L: Loop>(scratch: *mut Scratch, at: u64) -> u64 {
     if !known(unknown::EXE) {
         return 0;
     }
@@ -54,17 +78,13 @@ pub unsafe fn append(scratch: *mut Scratch, at: u64) -> u64 {
             (*record.cast::<Call>()).header.flags |= flags::EXE_DELETED;
         }
         let body = record.add((at + SECTION) as usize);
-        let mut status = Status::Partial;
-        for _ in 0..MAX_STEPS {
-            match step(scratch, body) {
-                Step::On => {}
-                Step::Root => {
-                    status = Status::Read;
-                    break;
-                }
-                Step::Fault => break,
-            }
-        }
+        let mut walk = Walk { scratch, body, whole: 0 };
+        L::run(MAX_STEPS, &mut walk);
+        let status = if core::ptr::read_volatile(&raw const walk.whole) != 0 {
+            Status::Read
+        } else {
+            Status::Partial
+        };
         let len = opaque(core::ptr::read_volatile(&raw const (*scratch).path));
         if len > (MAX_EXE + MAX_COMPONENT) as u64 {
             return 0;

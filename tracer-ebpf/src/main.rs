@@ -26,14 +26,14 @@ mod task;
 mod walk;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe, raw_tracepoint},
+    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
     programs::{
         BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext,
-        RetProbeContext,
+        RetProbeContext, TracePointContext,
     },
 };
 use pending::Exit;
-use regs::{ProbedRegs, TypedRegs};
+use regs::{ProbedRegs, TracepointRegs, TypedRegs};
 use walk::{Looped, Unrolled};
 
 #[btf_tracepoint(function = "sys_enter")]
@@ -81,6 +81,32 @@ pub fn exit_raw(ctx: RawTracePointContext) -> u32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn exit_raw_unrolled(ctx: RawTracePointContext) -> u32 {
     capture::exit::<_, Unrolled>(ProbedRegs::new(ctx.arg(0)), ctx.arg(1));
+    0
+}
+
+// `syscalls:sys_enter_recvmmsg` and `sys_exit_recvmmsg`.
+
+#[tracepoint]
+pub fn enter_tracepoint(ctx: TracePointContext) -> u32 {
+    pending::enter::<_, Looped>(TracepointRegs::new(&ctx), Exit::SeesRegisters);
+    0
+}
+
+#[tracepoint]
+pub fn enter_tracepoint_unrolled(ctx: TracePointContext) -> u32 {
+    pending::enter::<_, Unrolled>(TracepointRegs::new(&ctx), Exit::SeesRegisters);
+    0
+}
+
+#[tracepoint]
+pub fn exit_tracepoint(ctx: TracePointContext) -> u32 {
+    capture::exit::<_, Looped>(TracepointRegs::new(&ctx), regs::tracepoint_ret(&ctx));
+    0
+}
+
+#[tracepoint]
+pub fn exit_tracepoint_unrolled(ctx: TracePointContext) -> u32 {
+    capture::exit::<_, Unrolled>(TracepointRegs::new(&ctx), regs::tracepoint_ret(&ctx));
     0
 }
 

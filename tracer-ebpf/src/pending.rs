@@ -34,7 +34,7 @@ pub enum Exit {
 }
 
 /// A syscall begins.
-#[inline(always)]
+#[inline(never)]
 pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
     let Some(matched) = abi::matched(regs) else { return };
     let (pid, tid) = task::ids();
@@ -54,10 +54,8 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         add(OVERFLOWS, 1);
         return;
     };
-    if exit == Exit::SeesNothing {
-        // SAFETY: the current thread's own entry.
-        unsafe { signals::return_missed(thread) };
-    }
+    // SAFETY: the current thread's own entry.
+    unsafe { signals::return_missed(thread) };
     let (ip, sp) = (regs.ip(), regs.sp());
     // SAFETY: an entry of THREADS belongs to the current thread alone, and is
     // removed by that thread alone.
@@ -75,6 +73,8 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
                 flags: (*call).header.flags & (flags::NO_ENTRY | flags::NO_ROOM) | flags::RESTARTED,
             };
         }
+        matched.keep(thread);
+        let matched = Matched::kept(thread);
         // The kernel restarts an interrupted call by executing the same
         // instruction on the same stack: to userspace it is still one call.
         let outer = &raw mut (*thread).outer;
@@ -91,7 +91,6 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
             capture::count(|stats| [&raw mut (*stats).begun]);
         }
         (*thread).state = state::IN_CALL;
-        (*thread).rule_flags = matched.flags.into();
         (*thread).kernel_timeout = 0;
         (*thread).ip = ip;
         (*thread).sp = sp;
@@ -100,7 +99,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
             (*thread).fresh = 1;
         }
         if (*thread).fresh != 0 {
-            capture::write_image(thread);
+            capture::write_image::<L>(thread);
         }
         if abi::arguments(regs, matched, &raw mut (*call).header.args) {
             timeout(call, matched, SectionKind::TimeoutRequested);
@@ -120,7 +119,8 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
     }
 }
 
-/// Fills in what is known of a call as soon as its number is.
+/// Fills in what is known of a call as soon as its number is and
+/// [was kept](Matched::keep).
 ///
 /// # Safety
 /// `call` is writable.
@@ -130,10 +130,7 @@ pub unsafe fn begin(call: *mut Call, matched: Matched, bits: u32) {
     unsafe {
         (*call).header.version = record::VERSION;
         (*call).header.kind = RecordKind::Call as u16;
-        (*call).header.event = matched.event;
-        (*call).header.abi = matched.abi;
         (*call).header.reserved = 0;
-        (*call).header.nr = matched.nr;
         (*call).header.flags =
             if matched.has(rule::MULTIPLEXED) { bits | flags::ARGS_FROM_USER } else { bits };
         unread(&raw mut (*call).requested_section, SectionKind::TimeoutRequested);

@@ -1,5 +1,7 @@
 //! Where the registers of the traced call lie: the one thing in which hooks differ.
 
+use aya_ebpf::{EbpfContext, helpers::generated, programs::TracePointContext};
+
 use crate::{
     config::config,
     mem::{load, probe},
@@ -27,7 +29,7 @@ pub trait Regs: Copy {
     }
 }
 
-/// `struct pt_regs *` as a pointer that the verifier knows the type of (tp_btf).
+/// `struct pt_regs *` as a pointer that the verifier knows the type of (tp_btf, fentry).
 #[derive(Clone, Copy)]
 pub struct TypedRegs(*const u8);
 
@@ -50,7 +52,7 @@ impl Regs for TypedRegs {
     }
 }
 
-/// `struct pt_regs *` as a plain number (raw tracepoint).
+/// `struct pt_regs *` as a plain number (raw tracepoint, kprobe).
 #[derive(Clone, Copy)]
 pub struct ProbedRegs(*const u8);
 
@@ -71,6 +73,50 @@ impl Regs for ProbedRegs {
     fn nr(self) -> u32 {
         probe(self.0, config!(registers.nr))
     }
+}
+
+/// The caller's registers at a `syscalls` tracepoint. Newer kernels tell them by
+/// helper. Older ones leave them in a field of the context that programs must not read,
+/// but may have read for them (perf_call_bpf_enter in kernel/trace/trace_syscalls.c);
+/// newer ones have something else there.
+#[derive(Clone, Copy)]
+pub struct TracepointRegs(*const u8);
+
+impl TracepointRegs {
+    #[inline(always)]
+    pub fn new(ctx: &TracePointContext) -> Self {
+        if config!(task_pt_regs) != 0 {
+            // SAFETY: helpers without other preconditions than that they exist.
+            let regs =
+                unsafe { generated::bpf_task_pt_regs(generated::bpf_get_current_task_btf()) };
+            return Self(regs as *const u8);
+        }
+        Self(probe::<u64>(ctx.as_ptr().cast(), 0) as *const u8)
+    }
+
+    #[inline(always)]
+    fn load<T: Copy + Default>(self, offset: u32) -> T {
+        if config!(task_pt_regs) != 0 { load(self.0, offset) } else { probe(self.0, offset) }
+    }
+}
+
+impl Regs for TracepointRegs {
+    #[inline(always)]
+    fn at(self, offset: u32) -> u64 {
+        self.load(offset)
+    }
+
+    #[inline(always)]
+    fn nr(self) -> u32 {
+        self.load(config!(registers.nr))
+    }
+}
+
+/// The return value at a `syscalls:sys_exit_…` tracepoint (struct syscall_trace_exit in
+/// kernel/trace/trace.h).
+#[inline(always)]
+pub fn tracepoint_ret(ctx: &TracePointContext) -> i64 {
+    load(ctx.as_ptr().cast(), 16)
 }
 
 /// The first argument of a function that a kprobe is on: for a syscall's entry

@@ -90,8 +90,8 @@ pub fn deliver(action: *const u8) {
     pending::release(tid, thread);
 }
 
-/// A call that was seen to begin turns out to have ended unseen: a probe on the
-/// return was missed.
+/// A call that was seen to begin turns out to have ended unseen: the kernel left the
+/// program at its return out.
 ///
 /// # Safety
 /// `thread` is the current thread's.
@@ -100,6 +100,7 @@ pub unsafe fn return_missed(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         if (*thread).state == state::IN_CALL {
+            capture::count(|stats| [&raw mut (*stats).return_missed]);
             never_returned(thread, flags::NO_RETURN | flags::RETURN_MISSED);
         }
     }

@@ -45,6 +45,9 @@ pub struct Lost {
     /// The table of calls under way had no room.
     #[serde(skip_serializing_if = "is_zero")]
     pub pending_full: u64,
+    /// The kernel left out the program that would have seen the call.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub missed: u64,
     /// The record could not be parsed.
     #[serde(skip_serializing_if = "is_zero")]
     pub malformed: u64,
@@ -59,10 +62,10 @@ fn is_zero(count: &u64) -> bool {
 
 impl Lost {
     /// Sums up the causes.
-    pub fn new(kernel: &Stats, malformed: u64, sink: u64) -> Self {
+    pub fn new(kernel: &Stats, missed: u64, malformed: u64, sink: u64) -> Self {
         let (ring_full, pending_full) = (kernel.ring_full, kernel.pending_full);
-        let total = ring_full + pending_full + malformed + sink;
-        Self { total, ring_full, pending_full, malformed, sink }
+        let total = ring_full + pending_full + missed + malformed + sink;
+        Self { total, ring_full, pending_full, missed, malformed, sink }
     }
 
     fn since(self, earlier: Self) -> Self {
@@ -70,6 +73,7 @@ impl Lost {
             total: self.total - earlier.total,
             ring_full: self.ring_full - earlier.ring_full,
             pending_full: self.pending_full - earlier.pending_full,
+            missed: self.missed - earlier.missed,
             malformed: self.malformed - earlier.malformed,
             sink: self.sink - earlier.sink,
         }
@@ -80,6 +84,7 @@ impl Lost {
         let causes: Vec<_> = [
             ("ring_full", self.ring_full),
             ("pending_full", self.pending_full),
+            ("missed", self.missed),
             ("malformed", self.malformed),
             ("sink", self.sink),
         ]
@@ -118,6 +123,11 @@ pub struct Counts {
     /// Reported without what only their beginning knew, since there was no room to
     /// remember it.
     pub entry_no_room: u64,
+    /// Reported without what only their beginning knew, since the kernel did not show
+    /// it.
+    pub entry_missed: u64,
+    /// Reported without their return, since the kernel did not show it.
+    pub return_missed: u64,
     /// Children that could not be followed.
     pub follow_no_room: u64,
     /// Loss on each CPU.
@@ -141,6 +151,8 @@ impl Counts {
             unfinished: self.unfinished,
             kernel_seen: self.kernel_seen - earlier.kernel_seen,
             entry_no_room: self.entry_no_room - earlier.entry_no_room,
+            entry_missed: self.entry_missed - earlier.entry_missed,
+            return_missed: self.return_missed - earlier.return_missed,
             follow_no_room: self.follow_no_room - earlier.follow_no_room,
             by_cpu: self
                 .by_cpu
@@ -164,7 +176,8 @@ impl fmt::Display for Counts {
         )?;
         for (count, what) in [
             (self.unfinished, "unfinished"),
-            (self.entry_no_room, "without their beginning"),
+            (self.entry_no_room + self.entry_missed, "without their beginning"),
+            (self.return_missed, "without their return"),
             (self.follow_no_room, "children not followed"),
         ] {
             if count > 0 {
@@ -218,6 +231,10 @@ pub struct Health {
     #[serde(skip_serializing_if = "is_zero")]
     entry_no_room: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    entry_missed: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    return_missed: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     follow_no_room: u64,
     by_cpu: Vec<ByCpu>,
     #[serde(skip)]
@@ -247,6 +264,8 @@ impl Health {
             lost: counts.lost,
             unfinished: counts.unfinished,
             entry_no_room: counts.entry_no_room,
+            entry_missed: counts.entry_missed,
+            return_missed: counts.return_missed,
             follow_no_room: counts.follow_no_room,
             by_cpu: by_cpu
                 .filter(|(_, lost)| lost.total > 0)

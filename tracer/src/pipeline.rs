@@ -197,19 +197,22 @@ impl Pipeline {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// What has become of the calls that the kernel's counters know.
-    pub fn counts(&self, per_cpu: &[Stats]) -> Counts {
+    /// What has become of the calls that the kernel's counters know, and of those that
+    /// the kernel let go by.
+    pub fn counts(&self, per_cpu: &[Stats], missed: u64) -> Counts {
         let mut total = Stats::default();
         per_cpu.iter().for_each(|stats| total.add(stats));
         Counts {
             emitted: self.written,
             filtered: self.filtered + total.filtered,
-            lost: Lost::new(&total, self.malformed, self.sink_lost),
+            lost: Lost::new(&total, missed, self.malformed, self.sink_lost),
             unfinished: total.begun.saturating_sub(total.ended),
-            kernel_seen: total.seen,
+            kernel_seen: total.seen + missed,
             entry_no_room: total.entry_no_room,
+            entry_missed: total.entry_missed,
+            return_missed: total.return_missed,
             follow_no_room: total.follow_no_room,
-            by_cpu: per_cpu.iter().map(|stats| Lost::new(stats, 0, 0)).collect(),
+            by_cpu: per_cpu.iter().map(|stats| Lost::new(stats, 0, 0, 0)).collect(),
         }
     }
 

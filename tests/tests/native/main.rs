@@ -4,8 +4,10 @@
 //! [`calls`] asks what a kernel and a hook show of calls, by every way in; these tests
 //! need nothing of the tracer but that it runs, and may share one ([`tests::shared`]).
 //! [`options`] asks what the tracer's options do, and each test starts its own.
+//! [`loading`] asks what becomes of the programs themselves.
 
 mod calls;
+mod loading;
 mod options;
 mod shared;
 

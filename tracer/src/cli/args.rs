@@ -108,9 +108,9 @@ pub struct Trace {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Select {
-    /// Events to trace
+    /// Events to trace [default: all]
     #[arg(short, long = "event", value_name = "NAME", value_delimiter = ',',
-          default_value = "recvmmsg,recvmmsg_time32", value_parser = parse::event)]
+          value_parser = parse::event)]
     pub events: Vec<&'static Event>,
     /// Processes; a leading ! negates, here and below
     #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = parse::id)]
@@ -204,7 +204,8 @@ pub enum Detail {
 /// Hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Hook {
-    /// raw-tracepoint, or else the first that works here
+    /// The cheapest that works here and sees every call in every ABI: fentry, or else
+    /// raw-tracepoint, or else kprobe
     Auto,
     /// fentry and fexit on the syscalls' entry functions
     Fentry,
@@ -212,6 +213,8 @@ pub enum Hook {
     Kprobe,
     /// The raw tracepoints sys_enter and sys_exit
     RawTracepoint,
+    /// The tracepoints of the syscall itself: no 32-bit calls
+    Tracepoint,
 }
 
 /// Output formats.

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tracer_common::registry::EVENTS;
+
 use super::{Failure, args, output};
 use crate::{
     health::Stream,
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// Plays a recording through the pipeline.
-pub fn run(options: args::Replay) -> Result<ExitCode, Failure> {
+pub fn run(mut options: args::Replay) -> Result<ExitCode, Failure> {
     if !options.select.cgroup.is_empty() {
         return Err(Failure::Usage(
             "--cgroup names a cgroup of this machine; a recording has the ids of another"
@@ -21,6 +23,9 @@ pub fn run(options: args::Replay) -> Result<ExitCode, Failure> {
         |error: RecordingError| Failure::Runtime(format!("{}: {error}", options.file.display()));
     let mut reader = Reader::open(&options.file).map_err(fail)?;
     let outputs = output::open(&options.output)?;
+    if options.select.events.is_empty() {
+        options.select.events = EVENTS.iter().collect();
+    }
     let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
     let stream = Stream { hook: "replay", kernel: reader.header.kernel.clone(), events };
     let mut pipeline = Pipeline::new(stream, reader.header.clock, outputs);

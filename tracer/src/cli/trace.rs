@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracer_common::registry::{EVENTS, Event};
+
 use rustix::{
     event::{Timespec, epoll},
     process::{Pid, Signal, kill_process},
@@ -24,7 +26,7 @@ use crate::{
     decode::Clock,
     encode::{Encoder, table::escape},
     filter::pushdown::{self, Divided},
-    health::{Run, Stream},
+    health::{Counts, Run, Stream},
     pipeline::Pipeline,
     process::{self, Processes},
     recording,
@@ -41,7 +43,7 @@ const LOSS_EVERY: Duration = Duration::from_secs(1);
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// Traces until a signal, a limit, a failure, or the end of COMMAND.
-pub fn run(options: Trace) -> Result<ExitCode, Failure> {
+pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     if let Some(program) = options.command.first() {
         find(program)?;
     }
@@ -59,7 +61,12 @@ pub fn run(options: Trace) -> Result<ExitCode, Failure> {
         args::Hook::Fentry => Some(Hook::Fentry),
         args::Hook::Kprobe => Some(Hook::Kprobe),
         args::Hook::RawTracepoint => Some(Hook::RawTracepoint),
+        args::Hook::Tracepoint => Some(Hook::Tracepoint),
     };
+    if options.select.events.is_empty() {
+        let seen = |event: &&Event| wanted.is_none_or(|hook| hook.sees(event));
+        options.select.events = EVENTS.iter().filter(seen).collect();
+    }
     let captured = Options {
         events: options.select.events.clone(),
         messages: match options.capture.detail {
@@ -70,10 +77,11 @@ pub fn run(options: Trace) -> Result<ExitCode, Failure> {
         filters,
     };
     let (mut live, passed_over) = Live::attached(&captured, wanted)?;
-    for PassedOver { hook, error } in &passed_over {
-        log::info!("hook {} passed over: {error}", hook.name());
+    let hook = live.plan().hook;
+    if !options.output.quiet {
+        say_which(hook, &passed_over);
     }
-    let hook = live.hook().name();
+    let hook = hook.name();
     let clock = Clock::now();
     let stream = Stream {
         hook,
@@ -151,10 +159,11 @@ impl Session {
             selected => selected.to_string(),
         };
         if !self.quiet {
+            let plan = self.live.plan();
             diagnostics::say(format_args!(
                 "attached: hook {}{}, events {}, processes {processes}",
-                self.live.hook().name(),
-                if self.live.typed() { " (typed)" } else { "" },
+                plan.hook.name(),
+                if plan.typed && plan.hook == Hook::RawTracepoint { " (typed)" } else { "" },
                 events.join(",")
             ));
         }
@@ -228,18 +237,23 @@ impl Session {
                 self.pipeline.clock.correct();
                 clock_read = now;
             }
-            let counts = self.pipeline.counts(&self.live.stats()?);
-            if let Some(most) = self.max_loss
-                && counts.lost.total > most
-            {
-                return Err(Failure::Loss { lost: counts.lost.total, most });
-            }
-            if now - reported >= LOSS_EVERY {
-                self.pipeline.report_loss(&counts);
-                reported = now;
-            }
-            if self.signals.take_report() {
-                diagnostics::say(format_args!("{counts}"));
+            // Reading the counters of all CPUs costs more than an idle tick.
+            let due = now - reported >= LOSS_EVERY;
+            let asked = self.signals.take_report();
+            if due || asked || self.max_loss.is_some() {
+                let counts = self.counts()?;
+                if let Some(most) = self.max_loss
+                    && counts.lost.total > most
+                {
+                    return Err(Failure::Loss { lost: counts.lost.total, most });
+                }
+                if due {
+                    self.pipeline.report_loss(&counts);
+                    reported = now;
+                }
+                if asked {
+                    diagnostics::say(format_args!("{counts}"));
+                }
             }
             if self.signals.stop() {
                 return Ok(Stop::Signal);
@@ -260,6 +274,10 @@ impl Session {
         Ok(pipeline.flush()?)
     }
 
+    fn counts(&self) -> Result<Counts, Failure> {
+        Ok(self.pipeline.counts(&self.live.stats()?, self.live.missed()))
+    }
+
     fn resize(&mut self) {
         let width = output::width();
         for output in &mut self.pipeline.outputs {
@@ -273,7 +291,7 @@ impl Session {
     fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
         self.live.detach();
         let drained = self.drain();
-        let mut counts = self.pipeline.counts(&self.live.stats()?);
+        let mut counts = self.counts()?;
         if counts.seen() != counts.kernel_seen {
             log::error!(
                 "the accounting does not add up: the kernel side saw {} calls; {counts}",
@@ -283,7 +301,7 @@ impl Session {
         self.pipeline.report_loss(&counts);
         self.pipeline.ended(&counts);
         let flushed = drained.and_then(|()| Ok(self.pipeline.flush()?));
-        counts = self.pipeline.counts(&self.live.stats()?);
+        counts = self.counts()?;
         if let (Some(command), Stop::Signal) = (&self.command, &stop) {
             // Its descendants are its own affair.
             if let Some(pid) = i32::try_from(command.pid).ok().and_then(Pid::from_raw) {
@@ -318,6 +336,20 @@ impl Session {
             (Stop::CommandEnded, Some(command)) => command_status(command),
             _ => Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+/// Says which hook was taken and why the cheaper ones were not, and what it does not see.
+fn say_which(hook: Hook, passed_over: &[PassedOver]) {
+    if !passed_over.is_empty() {
+        let reasons: Vec<_> = passed_over
+            .iter()
+            .map(|PassedOver { hook, error }| format!("not {}: {}", hook.name(), error.brief()))
+            .collect();
+        diagnostics::say(format_args!("hook {} ({})", hook.name(), reasons.join("; ")));
+    }
+    if let Some(blind) = hook.blind_spot() {
+        diagnostics::say(format_args!("note: with hook {} {blind}", hook.name()));
     }
 }
 

@@ -83,7 +83,11 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
 
 /// Why the entry of a call was not seen.
 fn unseen(record: &Record<'_>) -> Reason {
-    if record.has(flags::NO_ROOM) { Reason::NotCaptured } else { Reason::StartedBeforeAttach }
+    if record.has(flags::NO_ROOM | flags::ENTRY_MISSED) {
+        Reason::NotCaptured
+    } else {
+        Reason::StartedBeforeAttach
+    }
 }
 
 fn error(ret: i64) -> Option<Errno> {

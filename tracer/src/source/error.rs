@@ -32,6 +32,15 @@ pub enum SourceError {
         /// What the kernel answered.
         error: io::Error,
     },
+    /// The kernel lets no program read its memory.
+    #[error(
+        "kernel {kernel} runs in lockdown=confidentiality, in which eBPF programs can't read \
+         memory: boot it with lockdown=integrity or lockdown=none (/sys/kernel/security/lockdown)"
+    )]
+    Lockdown {
+        /// The running kernel's release.
+        kernel: String,
+    },
     /// The kernel is older than what the programs need.
     #[error(
         "kernel {kernel} is too old: it has no {feature} (Linux {since}); \
@@ -106,7 +115,7 @@ pub enum SourceError {
     #[error("the embedded eBPF object has no {0}; rebuild it with `cargo xtask ebpf`")]
     Object(String),
     /// The object could not be loaded.
-    #[error("kernel {kernel} refuses the eBPF object: {error}")]
+    #[error("kernel {kernel} refuses the eBPF object: {}", chain(error))]
     Load {
         /// The running kernel's release.
         kernel: String,
@@ -144,6 +153,17 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What is wrong, where the hook and the kernel have been named already.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::NoHook { reason, .. } => reason.clone(),
+            Self::Attach { program, target, error, .. } => {
+                format!("cannot attach {program} to {target}: {}", chain(error))
+            }
+            other => chain(other),
+        }
+    }
+
     /// Whether another hook may work where this one did not.
     pub fn is_about_hook(&self) -> bool {
         matches!(self, Self::NoHook { .. } | Self::Attach { .. } | Self::Load { .. })
@@ -200,6 +220,7 @@ mod tests {
                 },
                 &["5.4.0-test", "BPF ring buffer", "5.8", "5.10"][..],
             ),
+            (SourceError::Lockdown { kernel: kernel() }, &["5.4.0-test", "lockdown=integrity"]),
             (
                 SourceError::Privilege { capabilities: vec!["CAP_BPF"], kernel: kernel() },
                 &["CAP_BPF", "5.4.0-test", "sudo"],

@@ -62,11 +62,15 @@ pub fn missing_capabilities() -> Vec<&'static str> {
 /// Refuses early, with the cause, what the kernel would refuse late, without it.
 ///
 /// # Errors
-/// [`SourceError::Privilege`], [`SourceError::BpfDenied`], [`SourceError::OldKernel`]
+/// [`SourceError::Privilege`], [`SourceError::Lockdown`], [`SourceError::BpfDenied`],
+/// [`SourceError::OldKernel`]
 pub fn check(kernel: &Kernel) -> Result<(), SourceError> {
     let capabilities = missing_capabilities();
     if !capabilities.is_empty() {
         return Err(SourceError::Privilege { capabilities, kernel: kernel.release.clone() });
+    }
+    if lockdown().as_deref() == Some("confidentiality") {
+        return Err(SourceError::Lockdown { kernel: kernel.release.clone() });
     }
     let probe = aya::sys::is_map_supported(aya::maps::MapType::RingBuf);
     match probe {
@@ -91,6 +95,8 @@ pub struct Helpers {
     pub current_task_btf: bool,
     /// `bpf_get_current_ancestor_cgroup_id`, which not every 5.10 offers here.
     pub ancestor_cgroup: bool,
+    /// `bpf_task_pt_regs`, from 5.15.
+    pub task_pt_regs: bool,
 }
 
 impl Helpers {
@@ -101,6 +107,7 @@ impl Helpers {
             bpf_loop: has(BpfHelper::BPF_FUNC_loop),
             current_task_btf: has(BpfHelper::BPF_FUNC_get_current_task_btf),
             ancestor_cgroup: has(BpfHelper::BPF_FUNC_get_current_ancestor_cgroup_id),
+            task_pt_regs: has(BpfHelper::BPF_FUNC_task_pt_regs),
         }
     }
 }

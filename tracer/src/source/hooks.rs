@@ -7,7 +7,7 @@ use tracer_common::registry::Event;
 
 use super::{
     error::SourceError,
-    features::{Helpers, arch},
+    features::{Helpers, arch, mounted},
 };
 
 /// The function that every way to make the call goes through, and that has the
@@ -25,21 +25,47 @@ pub enum Hook {
     Kprobe,
     /// The raw tracepoints sys_enter and sys_exit.
     RawTracepoint,
+    /// The tracepoints of one syscall each, `syscalls:sys_enter_…` and `sys_exit_…`.
+    Tracepoint,
 }
 
-/// The order in which `auto` tries the hooks. Raw tracepoints are not the cheapest
-/// for everybody else, but the one whose suites pass whole, and they see most: x32
-/// attempts, and calls that were under way when they were attached.
-pub const AUTO: [Hook; 3] = [Hook::RawTracepoint, Hook::Kprobe, Hook::Fentry];
+/// The order in which `auto` tries the hooks: the cheapest first that sees every call in
+/// every ABI. kprobe costs others as little as fentry, but comes last: the kernel
+/// follows only so many calls to their return at a time (kernel/kprobes.c,
+/// register_kretprobe: 10, or twice the number of CPUs, and on some kernels half of
+/// that), and calls that block use them up.
+pub const AUTO: [Hook; 3] = [Hook::Fentry, Hook::RawTracepoint, Hook::Kprobe];
 
 impl Hook {
+    /// All, those of [`AUTO`] first and in its order.
+    pub const ALL: [Self; 4] = [AUTO[0], AUTO[1], AUTO[2], Self::Tracepoint];
+
     /// As `--hook` has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
             Self::RawTracepoint => "raw-tracepoint",
+            Self::Tracepoint => "tracepoint",
         }
+    }
+
+    /// What it does not see, to be said before anybody relies on it.
+    pub fn blind_spot(self) -> Option<&'static str> {
+        match self {
+            Self::Fentry | Self::RawTracepoint => None,
+            Self::Kprobe => Some(
+                "the kernel follows only so many calls to their return at a time; of more, the                  events have no ret",
+            ),
+            Self::Tracepoint => {
+                Some("the kernel's syscalls tracepoints do not fire for 32-bit and x32 calls")
+            }
+        }
+    }
+
+    /// Whether it sees calls of an event on this machine in one ABI at least.
+    pub fn sees(self, event: &Event) -> bool {
+        self != Self::Tracepoint || native(event).is_some()
     }
 
     /// Refuses a hook that this kernel does not offer at all, without the cost of
@@ -47,7 +73,7 @@ impl Hook {
     ///
     /// # Errors
     /// [`SourceError::NoHook`]
-    pub fn check(self, kernel: &str) -> Result<(), SourceError> {
+    pub fn check(self, events: &[&'static Event], kernel: &str) -> Result<(), SourceError> {
         let lacks = |reason: String| {
             let kernel = kernel.to_owned();
             Err(SourceError::NoHook { hook: self.name(), kernel, reason })
@@ -56,13 +82,30 @@ impl Hook {
             Self::Fentry => match aya::sys::is_program_supported(ProgramType::Tracing) {
                 Ok(true) => Ok(()),
                 Ok(false) => lacks("fentry programs can't be attached".to_owned()),
-                Err(error) => lacks(super::error::chain(&error)),
+                Err(error) => {
+                    let text = super::error::chain(&error);
+                    let cause = text.split(" (os error").next().unwrap_or_default();
+                    lacks(format!("fentry programs are refused: {cause}"))
+                }
             },
             Self::Kprobe => match fs::metadata(KPROBE_PMU) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     lacks(format!("no {KPROBE_PMU} (CONFIG_KPROBE_EVENTS)"))
                 }
                 _ => Ok(()),
+            },
+            Self::Tracepoint => match events.iter().find(|event| !self.sees(event)) {
+                Some(event) => lacks(format!(
+                    "{}, and {} has no others on {}",
+                    self.blind_spot().unwrap_or_default(),
+                    event.name,
+                    arch()
+                )),
+                None if mounted("tracefs").is_none() => lacks(
+                    "tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing"
+                        .to_owned(),
+                ),
+                None => Ok(()),
             },
             Self::RawTracepoint => Ok(()),
         }
@@ -76,6 +119,8 @@ pub enum Kind {
     Typed,
     /// raw tracepoint
     Raw,
+    /// tracepoint
+    Tracepoint,
     /// fentry
     Fentry,
     /// fexit
@@ -102,8 +147,10 @@ pub struct Attachment {
 pub struct Plan {
     /// The hook.
     pub hook: Hook,
-    /// Whether raw tracepoints are typed.
+    /// Whether the kernel has BTF, so that raw tracepoints are typed (tp_btf).
     pub typed: bool,
+    /// Whether the timeout is the kernel's own copy.
+    pub kernel_timeout: bool,
     /// In the order of attaching: what ends a call before what begins one, so that
     /// a call that was seen to begin is seen to end.
     pub attachments: Vec<Attachment>,
@@ -122,6 +169,29 @@ impl Plan {
         follow: bool,
         kernel: &str,
     ) -> Result<Self, SourceError> {
+        let form = |looped, unrolled| if helpers.bpf_loop { looped } else { unrolled };
+        let (exit, exits) = match hook {
+            Hook::RawTracepoint if typed => {
+                (form("exit_typed", "exit_typed_unrolled"), Kind::Typed)
+            }
+            Hook::RawTracepoint => (form("exit_raw", "exit_raw_unrolled"), Kind::Raw),
+            Hook::Tracepoint => {
+                (form("exit_tracepoint", "exit_tracepoint_unrolled"), Kind::Tracepoint)
+            }
+            Hook::Fentry => (form("exit_fexit", "exit_fexit_unrolled"), Kind::Fexit),
+            Hook::Kprobe => (form("exit_kretprobe", "exit_kretprobe_unrolled"), Kind::Kprobe),
+        };
+        let (enter, enters) = match hook {
+            Hook::RawTracepoint if typed => {
+                (form("enter_typed", "enter_typed_unrolled"), Kind::Typed)
+            }
+            Hook::RawTracepoint => (form("enter_raw", "enter_raw_unrolled"), Kind::Raw),
+            Hook::Tracepoint => {
+                (form("enter_tracepoint", "enter_tracepoint_unrolled"), Kind::Tracepoint)
+            }
+            Hook::Fentry => (form("enter_fentry", "enter_fentry_unrolled"), Kind::Fentry),
+            Hook::Kprobe => (form("enter_kprobe", "enter_kprobe_unrolled"), Kind::Kprobe),
+        };
         let mut attachments = Vec::new();
         let mut add = |program, kind, target: &str, optional| {
             attachments.push(Attachment { program, kind, target: target.to_owned(), optional });
@@ -131,47 +201,55 @@ impl Plan {
         }
         add("process_exit", Kind::Raw, "sched_process_exit", false);
         add("signal_deliver", Kind::Raw, "signal_deliver", false);
-        let form = |looped, unrolled| if helpers.bpf_loop { looped } else { unrolled };
+        let mut kernel_timeout = false;
         match hook {
-            Hook::RawTracepoint if typed => {
-                add(form("exit_typed", "exit_typed_unrolled"), Kind::Typed, "sys_exit", false);
-                add(form("enter_typed", "enter_typed_unrolled"), Kind::Typed, "sys_enter", false);
-            }
             Hook::RawTracepoint => {
-                add(form("exit_raw", "exit_raw_unrolled"), Kind::Raw, "sys_exit", false);
-                add(form("enter_raw", "enter_raw_unrolled"), Kind::Raw, "sys_enter", false);
+                add(exit, exits, "sys_exit", false);
+                add(enter, enters, "sys_enter", false);
+            }
+            Hook::Tracepoint => {
+                let names = || events.iter().copied().filter_map(native);
+                for name in names() {
+                    add(exit, exits, &format!("sys_exit_{name}"), false);
+                }
+                for name in names() {
+                    add(enter, enters, &format!("sys_enter_{name}"), false);
+                }
             }
             Hook::Fentry | Hook::Kprobe => {
-                let (found, kernel_timeout) = functions(events, hook, kernel)?;
-                let kprobe = hook == Hook::Kprobe;
-                let (enter, exit) =
-                    if kprobe { (Kind::Kprobe, Kind::Kprobe) } else { (Kind::Fentry, Kind::Fexit) };
-                let exits = if kprobe {
-                    form("exit_kretprobe", "exit_kretprobe_unrolled")
-                } else {
-                    form("exit_fexit", "exit_fexit_unrolled")
-                };
-                let enters = if kprobe {
-                    form("enter_kprobe", "enter_kprobe_unrolled")
-                } else {
-                    form("enter_fentry", "enter_fentry_unrolled")
-                };
+                let (found, receive) = functions(events, hook, kernel)?;
                 for function in &found {
-                    add(exits, exit, function, false);
+                    add(exit, exits, function, false);
                 }
                 for function in &found {
-                    add(enters, enter, function, false);
+                    add(enter, enters, function, false);
                 }
-                if kernel_timeout {
+                if receive {
+                    kernel_timeout = true;
+                    let kprobe = hook == Hook::Kprobe;
                     let left = if kprobe { "timeout_kretprobe" } else { "timeout_fexit" };
                     let begun = if kprobe { "timeout_kprobe" } else { "timeout_fentry" };
-                    add(left, exit, RECEIVE, true);
-                    add(begun, enter, RECEIVE, true);
+                    add(left, exits, RECEIVE, true);
+                    add(begun, enters, RECEIVE, true);
                 }
             }
         }
-        Ok(Self { hook, typed, attachments })
+        Ok(Self { hook, typed, kernel_timeout, attachments })
     }
+
+    /// The programs without which a call is not seen at all: with a kprobe, the one at
+    /// its beginning. The other hooks show such a call when it ends.
+    pub fn only_beginnings(&self) -> &'static [&'static str] {
+        match self.hook {
+            Hook::Kprobe => &["enter_kprobe", "enter_kprobe_unrolled"],
+            _ => &[],
+        }
+    }
+}
+
+/// The name of an event's native syscall, which is the one with tracepoints.
+fn native(event: &Event) -> Option<&'static str> {
+    event.syscalls_on(arch()).find(|syscall| syscall.abi.native()).map(|syscall| syscall.name)
 }
 
 /// The entry functions of the events' syscalls that this kernel has, and whether it

@@ -1,8 +1,10 @@
 //! Where records come from. The only place that names aya, and the only one with
 //! `unsafe`.
 
+mod attach;
 mod btf;
 mod command;
+mod config;
 mod error;
 mod features;
 mod hooks;
@@ -11,7 +13,8 @@ mod object;
 mod offsets;
 
 pub use command::{Running, Stopped};
+pub use config::{KernelFilters, Options};
 pub use error::SourceError;
 pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities, mounted};
 pub use hooks::{AUTO, Hook};
-pub use live::{KernelFilters, Live, Options, PassedOver};
+pub use live::{Live, PassedOver};

@@ -208,11 +208,11 @@ fn archive(guest: &Guest, programs: &Programs) -> Result<Vec<u8>> {
     archive.copy("/guest/tracer", &programs.tracer)?;
     // Where the tests look for it.
     archive.copy(&programs.workload.to_string_lossy(), &programs.workload)?;
-    if let Some(i386) = &programs.i386 {
-        archive.copy("/guest/i386", i386)?;
+    if let Some(compat) = &programs.compat {
+        archive.copy(&format!("/guest/{}", guest.arch.compat.name()), compat)?;
     }
     archive.copy("/guest/native", &programs.native)?;
-    let plan = suites::plan(guest, programs.i386.is_some());
+    let plan = suites::plan(guest, programs.compat.is_some());
     archive.file("/guest/plan", plan.as_bytes())?;
     archive.finish()
 }

@@ -1,12 +1,8 @@
 //! What guests run, built statically: guests have no libraries.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::{Arch, toolchain::Toolchain};
 use crate::{
@@ -23,8 +19,8 @@ pub struct Programs {
     pub init: PathBuf,
     /// The test program.
     pub native: PathBuf,
-    /// A true i386 program (x86-64 only), where one can be built.
-    pub i386: Option<PathBuf>,
+    /// A true 32-bit program, where one can be built.
+    pub compat: Option<PathBuf>,
 }
 
 /// Builds everything in a target folder of its own, since other flags would make
@@ -48,27 +44,17 @@ pub fn build(
     };
     let tracer = built(&["build", "--package", "tracer"])?;
     let tests = built(&["test", "--no-run", "--package", "tests", "--test", "native"])?;
-    let i386 = arch.i386.then(|| i386(workspace, &target_dir)).transpose();
-    let i386 = i386.unwrap_or_else(|error| {
-        left_out.push(Skip::new("guest an_i386_program", format!("{error:#}")));
-        None
-    });
+    let compat = arch.compat.build(workspace, &target_dir);
+    let skip = |error| {
+        let what = format!("guest {}", arch.compat.test());
+        left_out.push(Skip::new(what, format!("{error:#}")));
+    };
+    let compat = compat.map_err(skip).ok();
     Ok(Programs {
         tracer: find(&tracer, "tracer")?,
         workload: find(&tests, "workload")?,
         init: find(&tests, "guest-init")?,
         native: find(&tests, "native")?,
-        i386,
+        compat,
     })
-}
-
-fn i386(workspace: &Workspace, target_dir: &Path) -> Result<PathBuf> {
-    let program = target_dir.join("i386");
-    fs::create_dir_all(target_dir)
-        .with_context(|| format!("can't make {}", target_dir.display()))?;
-    let mut command = Command::new("cc");
-    command.args(["-m32", "-static", "-O2", "-Wall", "-o"]).arg(&program);
-    command.arg(workspace.root.join("tests/c/i386.c"));
-    cargo::output_of(&mut command).context("no static i386 program (gcc-multilib)")?;
-    Ok(program)
 }

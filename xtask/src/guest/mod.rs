@@ -12,6 +12,7 @@
 mod apt;
 mod boot;
 mod build;
+mod compat;
 mod cpio;
 mod kernel;
 mod libtest;

@@ -1,4 +1,4 @@
-//! What runs in guests: the calls with every hook, the options once.
+//! What runs in guests: the calls with every hook, the options and the loading once.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,10 @@ pub const HOOKS: &[Hook] = &[
     Hook { name: "fentry", blind: &[] },
     Hook { name: "kprobe", blind: &[] },
     Hook { name: "raw-tracepoint", blind: &[] },
-    // Hook { name: "tracepoint", blind: &[("calls::compat", "blind to 32-bit calls")] },
+    Hook {
+        name: "tracepoint",
+        blind: &[("calls::compat", "its tracepoints do not fire for 32-bit and x32 calls")],
+    },
 ];
 
 /// A test that runs by itself: with kprobe it takes all the room that the kernel has for
@@ -134,11 +137,12 @@ pub fn left_out(guest: &str) -> impl Iterator<Item = &'static LeftOut> {
 }
 
 /// What `guest-init` shall do; see there.
-pub fn plan(guest: &Guest, i386: bool) -> String {
+pub fn plan(guest: &Guest, has_compat: bool) -> String {
     let mut plan = format!("results {}\ndeadline {SUITE_SECONDS}\n", guest.arch.results);
     plan += "env TRACER_BIN=/guest/tracer\nenv TRACER_TEST_SLOW=1\n";
-    if i386 {
-        plan += "env TRACER_TEST_I386=/guest/i386\n";
+    if has_compat {
+        let compat = guest.arch.compat;
+        let _ = writeln!(plan, "env {}=/guest/{}", compat.variable(), compat.name());
     }
     for Hook { name, blind } in HOOKS {
         let file = format!("/tmp/{name}.json");
@@ -157,7 +161,9 @@ pub fn plan(guest: &Guest, i386: bool) -> String {
         let test = |test: &&str| plan += &format!(" --skip options::{}::{test}", row.module);
         row.tests.iter().for_each(test);
     }
-    plan + "\n"
+    // They look at what is loaded, and the last of them can't be undone.
+    plan + "\nsection loading\nsuite /guest/native loading:: --test-threads=1\n\
+            suite /guest/native --ignored --exact loading::obstacles::locked_down\n"
 }
 
 /// The longest that a suite may take; the guest as a whole has its own deadline.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::compat::Compat;
+
 /// A guest: a kernel on a machine.
 #[derive(Debug)]
 pub struct Guest {
@@ -30,8 +32,8 @@ pub struct Arch {
     /// The kernel's names of the two lines.
     pub console: &'static str,
     pub results: &'static str,
-    /// Whether its kernels run i386 programs.
-    pub i386: bool,
+    /// The 32-bit programs that its kernels run, where they are built to.
+    pub compat: Compat,
     /// The linker with which other architectures can build for it.
     pub cross_ld: Option<&'static str>,
 }
@@ -46,7 +48,7 @@ pub const X86_64: Arch = Arch {
     lines: &["-serial", "chardev:console", "-serial", "chardev:results"],
     console: "ttyS0",
     results: "/dev/ttyS1",
-    i386: true,
+    compat: Compat::I386,
     cross_ld: None,
 };
 
@@ -61,7 +63,7 @@ pub const ARM64: Arch = Arch {
     lines: &["-serial", "chardev:console", "-device", "pci-serial,chardev=results"],
     console: "ttyAMA0",
     results: "/dev/ttyS0",
-    i386: false,
+    compat: Compat::Armhf,
     cross_ld: Some("aarch64-linux-gnu-ld"),
 };
 

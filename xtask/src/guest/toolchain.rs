@@ -111,7 +111,7 @@ fn script(ld: &str, folder: &Path, arch: &str, gcc: &str) -> String {
     )
 }
 
-fn codename(os_release: &str) -> Option<&str> {
+pub fn codename(os_release: &str) -> Option<&str> {
     let value = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
     Some(value.trim_matches('"')).filter(|value| !value.is_empty())
 }

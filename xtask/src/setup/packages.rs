@@ -100,6 +100,16 @@ pub const GUESTS: &[Package] = &[
         "linking for them",
         Probe::Program("aarch64-linux-gnu-ld"),
     ),
+    package(
+        "binutils-arm-linux-gnueabihf",
+        "a true armhf program for them",
+        Probe::Program("arm-linux-gnueabihf-ld"),
+    ),
+    package(
+        "libc6-dev-armhf-cross",
+        "the same",
+        Probe::File(&["/usr/arm-linux-gnueabihf/lib/libc.a"]),
+    ),
     package("rustc-web", "compiling for them", RUSTC),
     package("cargo-web", "its cargo", Probe::File(&["/usr/bin/cargo"])),
     package(

@@ -16,6 +16,7 @@ const MOUNTS: &[(&str, &str, &str)] = &[
     ("devtmpfs", "/dev", ""),
     ("tracefs", "/sys/kernel/tracing", ""),
     ("debugfs", "/sys/kernel/debug", ""),
+    ("securityfs", "/sys/kernel/security", ""),
     ("bpf", "/sys/fs/bpf", ""),
     ("cgroup2", "/sys/fs/cgroup", ""),
 ];

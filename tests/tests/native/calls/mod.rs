@@ -2,7 +2,7 @@
 //! they are named after; all others make the architecture's own call.
 
 mod blocking;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(target_arch = "aarch64", path = "compat_arm.rs")]
 mod compat;
 #[cfg(target_arch = "x86_64")]
 mod confusion;

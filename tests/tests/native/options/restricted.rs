@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 use tests::child::{self, Running};
+use tests::confine::{Change, confine};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::Stream;
 use tests::tools;
@@ -14,21 +15,13 @@ use crate::WORKLOAD;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// The tracer in a mount namespace where the kernel's BTF is an empty file.
+/// The tracer where the kernel's BTF is an empty file.
 fn without_btf(args: &[&str]) -> Option<Command> {
     if !require_root_bpf(module_path!()) {
         return None;
     }
-    let hide = format!("mount --bind /dev/null {BTF} && exec \"$@\"");
-    let script = ["-m", "sh", "-c", &hide, "sh"];
-    if tools::find("unshare").is_none()
-        || !child::run("unshare", &[&script[..], &["true"]].concat()).status.success()
-    {
-        skip(module_path!(), "unshare(1) can't hide a file in a mount namespace here");
-        return None;
-    }
-    let mut command = Command::new("unshare");
-    command.args(script).arg(tracer::binary()).args(args);
+    let mut command = tracer::command(args);
+    confine(&mut command, &[Change::Empty(BTF)]);
     Some(command)
 }
 

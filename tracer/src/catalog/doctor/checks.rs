@@ -11,9 +11,7 @@ use tracer_common::record::MAX_MESSAGES_UNROLLED;
 use super::{Check, Status};
 use crate::{
     encode::table::escape,
-    source::{
-        self, Helpers, Hook, Kernel, SourceError, arch, check, lockdown, missing_capabilities,
-    },
+    source::{self, Helpers, Kernel, SourceError, arch, check, lockdown, missing_capabilities},
 };
 
 /// Inode number of the initial user namespace (include/linux/proc_ns.h).
@@ -271,10 +269,10 @@ fn cgroups() -> Check {
 }
 
 fn tracefs() -> Check {
-    let found = mounted("tracefs").map_or("not mounted".to_owned(), |point| format!("at {point}"));
-    Check::new(
-        "tracefs",
-        Status::Ok,
-        format!("{found}; {} does not need it", Hook::RawTracepoint.name()),
-    )
+    match mounted("tracefs") {
+        Some(point) => {
+            Check::new("tracefs", Status::Ok, format!("at {point}, for --hook tracepoint"))
+        }
+        None => Check::new("tracefs", Status::Ok, "not mounted; only --hook tracepoint needs it"),
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
 pub fn check(hook: Hook) -> Check {
     let name = hook.name();
     let options = Options {
-        events: EVENTS.iter().collect(),
+        events: EVENTS.iter().filter(|event| hook.sees(event)).collect(),
         messages: MAX_MESSAGES_UNROLLED,
         buffer: 1 << 16,
         filters: KernelFilters {
@@ -57,11 +57,22 @@ pub fn check(hook: Hook) -> Check {
 fn attach(options: &Options, hook: Hook) -> Result<String, SourceError> {
     let start = Instant::now();
     let (live, _) = Live::attached(options, Some(hook))?;
+    let took = start.elapsed().as_secs_f64() * 1e3;
+    let plan = live.plan();
     let what = match hook {
         Hook::Fentry => "fentry and fexit on the entry functions",
         Hook::Kprobe => "kprobe and kretprobe on the entry functions",
-        Hook::RawTracepoint if live.typed() => "sys_enter and sys_exit, typed (tp_btf)",
+        Hook::RawTracepoint if plan.typed => "sys_enter and sys_exit, typed (tp_btf)",
         Hook::RawTracepoint => "sys_enter and sys_exit, untyped",
+        Hook::Tracepoint => "syscalls:sys_enter_… and sys_exit_…",
     };
-    Ok(format!("{what}: attached in {:.0} ms", start.elapsed().as_secs_f64() * 1e3))
+    let timeout = match hook {
+        Hook::Fentry | Hook::Kprobe if plan.kernel_timeout => "; the kernel's own timeout",
+        Hook::Fentry | Hook::Kprobe => {
+            "; no do_recvmmsg here, so the timeout is read from the caller's memory"
+        }
+        Hook::RawTracepoint | Hook::Tracepoint => "",
+    };
+    let blind = hook.blind_spot().map_or_else(String::new, |blind| format!("; {blind}"));
+    Ok(format!("{what}: attached in {took:.0} ms{timeout}{blind}"))
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::styled;
 use crate::{
     encode::table::width,
-    source::{AUTO, Kernel, arch},
+    source::{AUTO, Hook, Kernel, arch},
 };
 
 /// The schema of [`Report`].
@@ -100,9 +100,9 @@ pub fn examine() -> Report {
     let kernel = Kernel::running();
     let mut checks = checks::all(&kernel);
     let mut usable = None;
-    for hook in AUTO {
+    for hook in Hook::ALL {
         let attached = hook::check(hook);
-        if attached.status == Status::Ok {
+        if attached.status == Status::Ok && AUTO.contains(&hook) {
             usable.get_or_insert(hook.name());
         }
         checks.push(attached);

@@ -1,8 +1,9 @@
 /*
- * A true i386 program: compiled by the test with -m32. Makes recvmmsg calls by
- * one of their three i386 numbers and writes the truth about them to a file, one
- * JSON object on one line for each call, in the shape of the tracer's events (see
- * tests/src/workload/truth.rs). Usage: i386 TRUTH time32|time64|socketcall
+ * A true 32-bit program, for i386 (cc -m32) or for arm (armhf). Makes recvmmsg
+ * calls by one of the numbers that its ABI has for them and writes the truth about
+ * them to a file, one JSON object on one line for each call, in the shape of the
+ * tracer's events (see tests/src/workload/truth.rs).
+ * Usage: compat TRUTH time32|time64|socketcall
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -15,21 +16,47 @@
 #include <time.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(void *) == 4, "to be compiled with -m32");
+_Static_assert(sizeof(void *) == 4, "to be compiled for a 32-bit ABI");
+
+#if defined(__i386__)
+#define ABI "i386"
+#elif defined(__ARM_EABI__)
+#define ABI "arm"
+#else
+#error "the numbers of this ABI are not known"
+#endif
 
 enum { MESSAGES = 4, WAITING = 2 };
 
-enum way { TIME32, TIME64, SOCKETCALL };
+enum way {
+	TIME32,
+	TIME64,
+#ifdef __i386__
+	SOCKETCALL,
+#endif
+	WAYS
+};
 
 static const struct {
-	const char *event, *name;
+	const char *word, *event, *name;
 	long nr;
 	const char *tags;
 } ways[] = {
-	[TIME32] = { "recvmmsg_time32", "recvmmsg_time32", 337, "\"K\"" },
-	[TIME64] = { "recvmmsg", "recvmmsg_time64", 417, "\"K\"" },
-	[SOCKETCALL] = { "recvmmsg_time32", "socketcall", 102, "\"U\",\"TOCTOU\"" },
+#ifdef __i386__
+	[TIME32] = { "time32", "recvmmsg_time32", "recvmmsg_time32", 337, "\"K\"" },
+	[SOCKETCALL] = { "socketcall", "recvmmsg_time32", "socketcall", 102, "\"U\",\"TOCTOU\"" },
+#else
+	[TIME32] = { "time32", "recvmmsg_time32", "recvmmsg_time32", 365, "\"K\"" },
+#endif
+	[TIME64] = { "time64", "recvmmsg", "recvmmsg_time64", 417, "\"K\"" },
 };
+
+/*
+ * recvmmsg's numbers in ABIs of the same machine, which mean something else in this
+ * one: futimesat and set_thread_area on i386, semget and io_setup on arm. All fail
+ * with a descriptor that is none.
+ */
+static const long others[] = { 299, 243 };
 
 static FILE *truth;
 static int receiver, sender;
@@ -89,6 +116,18 @@ static long long wall(void)
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
+static long make(enum way way, int fd, void *timeout)
+{
+#ifdef __i386__
+	if (way == SOCKETCALL) {
+		uint32_t args[] = { fd, (uintptr_t)msgs, MESSAGES, MSG_DONTWAIT, (uintptr_t)timeout };
+
+		return syscall(ways[way].nr, 19, args);
+	}
+#endif
+	return syscall(ways[way].nr, fd, msgs, MESSAGES, MSG_DONTWAIT, timeout);
+}
+
 static void call(enum way way, int fd, int waiting, int with_timeout)
 {
 	int32_t short_timeout[2] = { 6, 123456789 };
@@ -112,22 +151,16 @@ static void call(enum way way, int fd, int waiting, int with_timeout)
 		timeout = NULL;
 
 	before = wall();
-	if (way == SOCKETCALL) {
-		uint32_t args[] = { fd, (uintptr_t)msgs, MESSAGES, MSG_DONTWAIT, (uintptr_t)timeout };
-
-		ret = syscall(ways[way].nr, 19, args);
-	} else {
-		ret = syscall(ways[way].nr, fd, msgs, MESSAGES, MSG_DONTWAIT, timeout);
-	}
+	ret = make(way, fd, timeout);
 	if (ret < 0)
 		ret = -errno;
 	after = wall();
 
-	fprintf(truth, "{\"event\":\"%s\",\"syscall\":{\"name\":\"%s\",\"nr\":%ld,\"abi\":\"i386\"},",
+	fprintf(truth, "{\"event\":\"%s\",\"syscall\":{\"name\":\"%s\",\"nr\":%ld,\"abi\":\"" ABI "\"},",
 		ways[way].event, ways[way].name, ways[way].nr);
 	fprintf(truth, "\"time\":{\"min\":%lld,\"max\":%lld},", before, after);
-	fprintf(truth, "\"process\":{\"pid\":%d,\"tid\":%d,\"ppid\":%d,\"comm\":\"i386\",\"uid\":%d,\"gid\":%d},",
-		getpid(), getpid(), getppid(), getuid(), getgid());
+	fprintf(truth, "\"process\":{\"pid\":%d,\"tid\":%d,\"ppid\":%d,\"comm\":\"%s\",\"uid\":%d,\"gid\":%d},",
+		getpid(), getpid(), getppid(), program_invocation_short_name, getuid(), getgid());
 	fprintf(truth, "\"args\":{\"sockfd\":{\"value\":%d,\"tags\":[%s]},", fd, ways[way].tags);
 	fprintf(truth, "\"msgvec\":{\"value\":\"%#lx\",\"tags\":[\"U\",\"TOCTOU\"]},",
 		(unsigned long)(uintptr_t)msgs);
@@ -170,12 +203,11 @@ static void call(enum way way, int fd, int waiting, int with_timeout)
 
 int main(int argc, char **argv)
 {
-	static const char *const words[] = { "time32", "time64", "socketcall" };
 	enum way way = TIME32;
 
-	check(argc == 3 && (truth = fopen(argv[1], "a")), "usage: i386 TRUTH WAY");
-	while (strcmp(argv[2], words[way]) != 0)
-		check(++way <= SOCKETCALL, "usage: i386 TRUTH time32|time64|socketcall");
+	check(argc == 3 && (truth = fopen(argv[1], "a")), "usage: compat TRUTH WAY");
+	while (strcmp(argv[2], ways[way].word) != 0)
+		check(++way < WAYS, "usage: compat TRUTH time32|time64|socketcall");
 	receiver = bound(&to);
 	sender = bound(&from);
 	call(way, receiver, WAITING, 0);
@@ -183,5 +215,7 @@ int main(int argc, char **argv)
 	call(way, receiver, 0, 0);
 	call(way, receiver, 0, 1);
 	call(way, -1, 0, 1);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		check(syscall(others[i], -1, NULL, 0, 0, NULL) < 0, "another call was refused");
 	return fclose(truth) == 0 ? 0 : 1;
 }

@@ -1,0 +1,78 @@
+//! A command that finds the machine changed: files hidden or replaced, file systems not
+//! mounted, few descriptors. The changes are made in a mount namespace of its own, and
+//! nobody else sees them.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// A change.
+#[derive(Clone, Debug)]
+pub enum Change<'a> {
+    /// The file is empty.
+    Empty(&'a str),
+    /// The first file has the contents of the second.
+    Replaced(&'a str, &'a Path),
+    /// The file system is not mounted here, if it was.
+    Unmounted(&'a str),
+    /// So many descriptors can be open at once.
+    Descriptors(u64),
+}
+
+/// What the child does before it becomes the program: prepared system calls only.
+enum Step {
+    Bind { from: CString, to: CString },
+    Unmount(CString),
+    Descriptors(u64),
+}
+
+/// Prepares the command; as root.
+pub fn confine(command: &mut Command, changes: &[Change<'_>]) {
+    let c = |text: &str| CString::new(text).expect("a path without NUL");
+    let steps: Vec<_> = changes
+        .iter()
+        .map(|change| match change {
+            Change::Empty(path) => Step::Bind { from: c("/dev/null"), to: c(path) },
+            Change::Replaced(path, with) => {
+                Step::Bind { from: c(with.to_str().expect("a path in UTF-8")), to: c(path) }
+            }
+            Change::Unmounted(path) => Step::Unmount(c(path)),
+            Change::Descriptors(most) => Step::Descriptors(*most),
+        })
+        .collect();
+    // SAFETY: between fork and exec the closure makes system calls and nothing else.
+    unsafe { command.pre_exec(move || enter(&steps)) };
+}
+
+fn enter(steps: &[Step]) -> io::Result<()> {
+    let check = |result: libc::c_int| match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    let none = std::ptr::null();
+    // SAFETY: pointers to strings that live through the calls, or none.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        check(libc::mount(c"none".as_ptr(), c"/".as_ptr(), none, private, none.cast()))?;
+        for step in steps {
+            match step {
+                Step::Bind { from, to } => {
+                    let bind = libc::MS_BIND;
+                    check(libc::mount(from.as_ptr(), to.as_ptr(), none, bind, none.cast()))?;
+                }
+                Step::Unmount(path) => {
+                    // EINVAL: nothing is mounted there. ENOENT: there is no such place.
+                    while libc::umount2(path.as_ptr(), libc::MNT_DETACH) == 0 {}
+                }
+                Step::Descriptors(most) => {
+                    let limit = libc::rlimit { rlim_cur: *most, rlim_max: *most };
+                    check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

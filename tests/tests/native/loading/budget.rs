@@ -1,0 +1,68 @@
+//! How much the verifier has to look at, program by program: half of what it accepts is
+//! the most.
+
+use std::io::Write as _;
+
+use tests::skip::require_root_bpf;
+use tracer::source::{Hook, KernelFilters, Live, Options};
+use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
+use tracer_common::registry::EVENTS;
+
+use super::hooks;
+
+/// Half of BPF_COMPLEXITY_LIMIT_INSNS (include/linux/bpf.h).
+const LIMIT: u32 = 500_000;
+
+/// Every kind of filter, none of which lets a call pass.
+fn filters(cgroup: bool) -> KernelFilters {
+    KernelFilters {
+        pids: vec![(1, true), (2, false)],
+        tids: vec![(1, true), (2, false)],
+        uids: vec![(u32::MAX, true), (0, false)],
+        comms: vec![(*b"no such name\0\0\0\0", true), (*b"another\0\0\0\0\0\0\0\0\0", false)],
+        cgroups: if cgroup { vec![(u64::MAX, true), (1, false)] } else { Vec::new() },
+        follow: true,
+    }
+}
+
+fn options(hook: Hook, messages: u32, filters: KernelFilters) -> Options {
+    let events = EVENTS.iter().filter(|event| hook.sees(event)).collect();
+    Options { events, messages, buffer: 1 << 16, filters }
+}
+
+/// Attaches and prints a line for each program.
+fn check(hook: Hook, name: &str, options: &Options) -> Result<(), tracer::source::SourceError> {
+    let (live, _) = Live::attached(options, Some(hook))?;
+    let mut lines = String::new();
+    for verified in live.verified() {
+        let (program, target) = (verified.program, &verified.target);
+        let count = verified.instructions.map_or("-".to_owned(), |count| count.to_string());
+        lines += &format!("@verified {} {program} {name} {count}\n", hook.name());
+        let count = verified.instructions.unwrap_or(0);
+        assert!(count <= LIMIT, "{} {program} {target}, {name}: {count}", hook.name());
+    }
+    // Past libtest, which keeps what passing tests print to itself.
+    std::io::stdout().write_all(lines.as_bytes()).expect("stdout");
+    Ok(())
+}
+
+#[test]
+fn every_program() {
+    if !require_root_bpf(module_path!()) {
+        return;
+    }
+    let hooks = hooks();
+    for hook in Hook::ALL.into_iter().filter(|hook| hooks.contains(&hook.name())) {
+        let fine = |result: Result<(), _>| result.unwrap_or_else(|error| panic!("{error}"));
+        fine(check(
+            hook,
+            "default",
+            &options(hook, MAX_MESSAGES_UNROLLED, KernelFilters::default()),
+        ));
+        let whole = options(hook, MAX_MESSAGES, filters(true));
+        // Not every kernel has what these take; then the most that it does have.
+        if check(hook, "whole", &whole).is_err() {
+            fine(check(hook, "whole", &options(hook, MAX_MESSAGES_UNROLLED, filters(false))));
+        }
+    }
+}

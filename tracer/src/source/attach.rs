@@ -1,0 +1,138 @@
+//! Verifying programs and attaching them, kind by kind.
+
+use std::{fs, os::fd::AsFd, os::fd::AsRawFd};
+
+use aya::{
+    Btf, Ebpf,
+    programs::{
+        BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, ProgramFd, RawTracePoint,
+        TracePoint, fentry::FEntryLink, fexit::FExitLink, kprobe::KProbeLink,
+        raw_trace_point::RawTracePointLink, tp_btf::BtfTracePointLink, trace_point::TracePointLink,
+    },
+};
+
+use super::hooks::{Attachment, Kind};
+
+/// Something attached; dropping it detaches.
+#[expect(dead_code, reason = "held for its drop")]
+pub enum Link {
+    Typed(BtfTracePointLink),
+    Raw(RawTracePointLink),
+    Tracepoint(TracePointLink),
+    Fentry(FEntryLink),
+    Fexit(FExitLink),
+    Kprobe(KProbeLink),
+}
+
+/// A program that the kernel has verified.
+pub struct Verified {
+    /// Its name in the object.
+    pub program: &'static str,
+    /// The tracepoint or function.
+    pub target: String,
+    /// Instructions that the verifier went through; none before Linux 5.16, which does
+    /// not tell.
+    pub instructions: Option<u32>,
+    fd: ProgramFd,
+}
+
+impl Verified {
+    fn new(what: &Attachment, program: &Program) -> Result<Self, ProgramError> {
+        Ok(Self {
+            program: what.program,
+            target: what.target.clone(),
+            instructions: program.info()?.verified_instruction_count(),
+            fd: program.fd()?.try_clone().map_err(ProgramError::IOError)?,
+        })
+    }
+
+    /// How often the kernel left the program out where it should have run, because
+    /// one like it was running on that CPU (`recursion_misses` in
+    /// kernel/bpf/syscall.c); 0 on kernels that do not count it.
+    pub fn left_out(&self) -> u64 {
+        let path = format!("/proc/self/fdinfo/{}", self.fd.as_fd().as_raw_fd());
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let count = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+        count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Has a program verified, if it is not made for one function only: those are verified
+/// as they are attached.
+pub fn verify(
+    ebpf: &mut Ebpf,
+    what: &Attachment,
+    btf: Option<&Btf>,
+) -> Result<Option<Verified>, ProgramError> {
+    let program = ebpf.program_mut(what.program).ok_or(ProgramError::NotLoaded)?;
+    let loaded = match what.kind {
+        Kind::Typed => {
+            let btf = btf.ok_or(ProgramError::UnexpectedProgramType)?;
+            <&mut BtfTracePoint>::try_from(&mut *program)?.load(&what.target, btf)
+        }
+        Kind::Raw => <&mut RawTracePoint>::try_from(&mut *program)?.load(),
+        Kind::Tracepoint => <&mut TracePoint>::try_from(&mut *program)?.load(),
+        Kind::Kprobe => <&mut KProbe>::try_from(&mut *program)?.load(),
+        Kind::Fentry | Kind::Fexit => return Ok(None),
+    };
+    match loaded {
+        // It goes to several places.
+        Err(ProgramError::AlreadyLoaded) => Ok(None),
+        Err(error) => Err(error),
+        Ok(()) => Verified::new(what, program).map(Some),
+    }
+}
+
+/// Attaches a program; with what was verified on the way.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    what: &Attachment,
+    btf: Option<&Btf>,
+) -> Result<(Link, Option<Verified>), ProgramError> {
+    let program = ebpf.program_mut(what.program).ok_or(ProgramError::NotLoaded)?;
+    let target = what.target.as_str();
+    let typed = btf.ok_or(ProgramError::UnexpectedProgramType);
+    let link = match what.kind {
+        Kind::Typed => {
+            let program = <&mut BtfTracePoint>::try_from(program)?;
+            let link = program.attach()?;
+            program.take_link(link).map(Link::Typed)?
+        }
+        Kind::Raw => {
+            let program = <&mut RawTracePoint>::try_from(program)?;
+            let link = program.attach(target)?;
+            program.take_link(link).map(Link::Raw)?
+        }
+        Kind::Tracepoint => {
+            let program = <&mut TracePoint>::try_from(program)?;
+            let link = program.attach("syscalls", target)?;
+            program.take_link(link).map(Link::Tracepoint)?
+        }
+        Kind::Kprobe => {
+            let program = <&mut KProbe>::try_from(program)?;
+            let link = program.attach(target, 0)?;
+            program.take_link(link).map(Link::Kprobe)?
+        }
+        // These are verified for one function, and then again for the next; the link
+        // keeps the kernel's copy.
+        Kind::Fentry => {
+            <&mut FEntry>::try_from(&mut *program)?.load(target, typed?)?;
+            let verified = Verified::new(what, program)?;
+            let program = <&mut FEntry>::try_from(program)?;
+            let link = program.attach()?;
+            let link = program.take_link(link)?;
+            program.unload()?;
+            return Ok((Link::Fentry(link), Some(verified)));
+        }
+        Kind::Fexit => {
+            <&mut FExit>::try_from(&mut *program)?.load(target, typed?)?;
+            let verified = Verified::new(what, program)?;
+            let program = <&mut FExit>::try_from(program)?;
+            let link = program.attach()?;
+            let link = program.take_link(link)?;
+            program.unload()?;
+            return Ok((Link::Fexit(link), Some(verified)));
+        }
+    };
+    Ok((link, None))
+}

@@ -1,0 +1,138 @@
+//! What the programs are told before they are loaded: the request, and the running
+//! kernel's layout.
+
+use tracer_common::{
+    config::{Config, MAX_RULES, Rule, filter, rule, scratch_size, thread_size},
+    record::MAX_MESSAGES,
+    registry::Event,
+};
+
+use super::{
+    error::SourceError,
+    features::{Helpers, arch},
+    hooks::{Hook, Plan},
+    offsets::Layout,
+};
+
+/// Memory for what is remembered of threads, in bytes.
+const THREADS_MEMORY: usize = 16 << 20;
+/// Most threads remembered between calls.
+const MAX_THREADS: usize = 32 << 10;
+
+/// Filters that the kernel decides: each key with whether it is included (else
+/// excluded).
+#[derive(Clone, Debug, Default)]
+pub struct KernelFilters {
+    /// Thread group ids.
+    pub pids: Vec<(u32, bool)>,
+    /// Thread ids.
+    pub tids: Vec<(u32, bool)>,
+    /// User ids.
+    pub uids: Vec<(u32, bool)>,
+    /// Names, NUL-padded.
+    pub comms: Vec<([u8; 16], bool)>,
+    /// Cgroup ids; they hold for all cgroups below too.
+    pub cgroups: Vec<(u64, bool)>,
+    /// Children of included thread groups are included.
+    pub follow: bool,
+}
+
+/// What to capture, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The events.
+    pub events: Vec<&'static Event>,
+    /// Most messages to keep of one call; 0 for none.
+    pub messages: u32,
+    /// Bytes of the ring buffer: a power of two, at least a page.
+    pub buffer: u32,
+    /// The filters.
+    pub filters: KernelFilters,
+}
+
+/// Size of a thread's entry: with space to put a record together where programs
+/// can be preempted.
+pub fn entry_size(messages: u32, hook: Hook) -> usize {
+    let size = thread_size(messages);
+    if hook == Hook::Fentry { size + scratch_size(messages) } else { size }
+}
+
+/// The configuration that the programs are loaded with.
+pub fn configure(
+    options: &Options,
+    helpers: Helpers,
+    layout: &Layout,
+    plan: &Plan,
+) -> Result<Config, SourceError> {
+    let mut rules = [Rule::default(); MAX_RULES];
+    let mut count = 0;
+    for event in &options.events {
+        let before = count;
+        for syscall in event.syscalls_on(arch()) {
+            let slot = rules.get_mut(count).ok_or_else(|| {
+                SourceError::Object(format!("room for more than {MAX_RULES} syscalls"))
+            })?;
+            let mut flags = 0;
+            for (set, flag) in [
+                (syscall.abi.compat_task(), rule::COMPAT_TASK),
+                (syscall.abi.compat_layout(), rule::COMPAT_LAYOUT),
+                (event.has_time32(), rule::TIME32),
+                (syscall.multiplexed.is_some(), rule::MULTIPLEXED),
+            ] {
+                flags |= if set { flag } else { 0 };
+            }
+            *slot = Rule {
+                nr: syscall.raw_nr(),
+                call: syscall.multiplexed.unwrap_or(0),
+                event: event.id.0,
+                abi: syscall.abi as u8,
+                flags,
+                reserved: 0,
+            };
+            count += 1;
+        }
+        if count == before {
+            return Err(SourceError::NoSuchSyscall { event: event.name, arch: arch() });
+        }
+    }
+    let threads = THREADS_MEMORY / entry_size(options.messages, plan.hook);
+    let preemptible = plan.hook == Hook::Fentry;
+    Ok(Config {
+        rules,
+        rule_count: u32::try_from(count).unwrap_or(0),
+        filters: options.filters.bits(),
+        messages: options.messages.min(MAX_MESSAGES),
+        max_threads: u32::try_from(threads.min(MAX_THREADS)).unwrap_or(1),
+        wake_mark: u64::from(options.buffer / 4),
+        wake_shift: (options.buffer / 8).ilog2(),
+        task_direct: u32::from(plan.typed && helpers.current_task_btf),
+        task_unknown: layout.task_unknown,
+        preemptible: u32::from(preemptible),
+        scratch_at: if preemptible {
+            u32::try_from(thread_size(options.messages)).unwrap_or(0)
+        } else {
+            0
+        },
+        task_pt_regs: u32::from(plan.typed && helpers.task_pt_regs),
+        compat_mask: layout.compat_mask,
+        registers: layout.registers,
+        offsets: layout.offsets,
+    })
+}
+
+impl KernelFilters {
+    /// The configuration's bits.
+    fn bits(&self) -> u32 {
+        fn of<K>(keys: &[(K, bool)], include: u32, exclude: u32) -> u32 {
+            keys.iter()
+                .fold(0, |bits, (_, included)| bits | if *included { include } else { exclude })
+        }
+        of(&self.pids, filter::PID_INCLUDE, filter::PID_EXCLUDE)
+            | of(&self.tids, filter::TID_INCLUDE, filter::TID_EXCLUDE)
+            | of(&self.uids, filter::UID_INCLUDE, filter::UID_EXCLUDE)
+            | of(&self.comms, filter::COMM_INCLUDE, filter::COMM_EXCLUDE)
+            | of(&self.cgroups, filter::CGROUP_INCLUDE, filter::CGROUP_EXCLUDE)
+            // A followed process may be added later.
+            | if self.follow { filter::FOLLOW | filter::PID_INCLUDE } else { 0 }
+    }
+}
