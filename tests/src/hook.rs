@@ -2,11 +2,13 @@
 //! the one that the tracer takes by itself. What a hook sees is the same but for
 //! what is said here.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use crate::tracer;
+use crate::workload::truth::absent;
 
 /// The hook that was asked for.
 fn asked_for() -> Option<String> {
@@ -47,6 +49,32 @@ pub fn misses_returns() -> bool {
     in_use() == "kprobe"
 }
 
+/// Where the kernel may miss returns, the truth without what only they tell, for calls
+/// whose events say that theirs was missed; returns how many.
+pub fn forget_missed_returns(truth: &mut [Value], events: &[Value]) -> usize {
+    if !misses_returns() {
+        return 0;
+    }
+    let mut threads = BTreeMap::<Option<u64>, Vec<&Value>>::new();
+    let tid = |call: &Value| call["process"]["tid"].as_u64();
+    // A thread's events are in the order of its calls.
+    events.iter().rev().for_each(|event| threads.entry(tid(event)).or_default().push(event));
+    let mut missed = 0;
+    for call in truth {
+        let event = threads.get_mut(&tid(call)).and_then(Vec::pop);
+        if event.is_some_and(|event| event["missing"]["ret"] == "not_captured") {
+            missed += 1;
+            for field in ["ret", "error", "latency_ns"] {
+                call[field] = Value::Null;
+            }
+            call["missing"] = json!({"ret": "not_captured", "latency_ns": "not_captured"});
+            call["args"]["timeout"]["remaining"] = absent();
+            call["messages"] = absent();
+        }
+    }
+    missed
+}
+
 /// What a call must look like with a hook, or with the one in use.
 pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
     let on_functions = is_on_functions(hook.unwrap_or_else(|| in_use()));
@@ -57,9 +85,9 @@ pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
         call["missing"] = json!({});
     }
     let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
+    // Where the beginning is not known, the kernel's copy is not either.
+    let began = !call["time"].is_null();
     let timeout = &mut call["args"]["timeout"];
-    // A call whose beginning was not seen has what lies in the caller's memory at its end.
-    let began = !timeout["requested"].is_null();
     if on_functions && began && timeout["value"].is_string() {
         let kernel = json!(["K", "OPT"]);
         // A call may fail before it comes to the function with the timeout.

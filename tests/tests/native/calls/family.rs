@@ -2,20 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tests::hook;
 use tests::skip::{require_root_bpf, skip};
-use tests::stream::count;
 use tests::tools;
 use tests::tracer::{Traced, around, around_command, read_truth};
-use tests::workload::truth::absent;
 
 use super::exact;
 use crate::WORKLOAD;
-
-fn tid(call: &Value) -> u64 {
-    count(&call["process"], "tid")
-}
 
 fn pids(truth: &[Value]) -> BTreeSet<u64> {
     truth.iter().filter_map(|call| call["process"]["pid"].as_u64()).collect()
@@ -23,7 +17,7 @@ fn pids(truth: &[Value]) -> BTreeSet<u64> {
 
 #[test]
 fn a_command_with_threads() {
-    if let Some(traced) = exact(&["threads", "--threads", "8", "--count", "50"]) {
+    if let Some(traced) = together(&["threads", "--threads", "8", "--count", "50"]) {
         assert_eq!(pids(&traced.truth).len(), 1, "one process");
         assert_eq!(traced.truth.len(), 8 * 51, "all of its calls");
     }
@@ -32,34 +26,29 @@ fn a_command_with_threads() {
 /// Calls that take each other's place on one CPU do not mix what is captured of them.
 #[test]
 fn many_threads_on_one_cpu() {
-    let scenario = ["mixed", "--threads", "16", "--count", "8", "--cpu", "0"];
-    if let Some(traced) = exact(&scenario) {
+    if let Some(traced) = together(&["mixed", "--threads", "16", "--count", "8", "--cpu", "0"]) {
         assert_eq!(traced.truth.len(), 16 * 8, "all of its calls");
     }
 }
 
-/// Where the kernel may miss returns, the events say which, and no other may be missed.
 #[test]
 fn many_calls_under_way_at_the_same_time() {
+    if let Some(traced) = together(&["crowd", "--threads", "300"]) {
+        assert_eq!(traced.truth.len(), 300, "a call from each");
+    }
+}
+
+/// Compares threads' calls with their events. Where the kernel may miss returns, the
+/// events say which, and some are seen whatever comes.
+fn together(scenario: &[&str]) -> Option<Traced> {
     if !require_root_bpf(module_path!()) {
-        return;
+        return None;
     }
-    let mut traced = around(WORKLOAD, &[], &["crowd", "--threads", "300"]);
-    assert_eq!(traced.truth.len(), 300, "a call from each");
-    if hook::misses_returns() {
-        let missed = |event: &&Value| event["missing"]["ret"] == "not_captured";
-        let missed: BTreeSet<_> = traced.stream.events.iter().filter(missed).map(tid).collect();
-        assert!(missed.len() < 300, "some returns are seen, whatever comes");
-        for call in traced.truth.iter_mut().filter(|call| missed.contains(&tid(call))) {
-            for field in ["ret", "error", "latency_ns"] {
-                call[field] = Value::Null;
-            }
-            call["missing"] = json!({"ret": "not_captured", "latency_ns": "not_captured"});
-            call["args"]["timeout"]["remaining"] = absent();
-            call["messages"] = absent();
-        }
-    }
+    let mut traced = around(WORKLOAD, &[], scenario);
+    let missed = hook::forget_missed_returns(&mut traced.truth, &traced.stream.events);
+    assert!(missed < traced.truth.len(), "all {missed} returns were missed");
     traced.assert_exact();
+    Some(traced)
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn killed() {
         let ids = held(attached.tracer.id());
         assert!(ids.len() > 10, "{hook}: programs, maps and links: {ids:?}");
         let probes = fs::read_to_string(PROBES).unwrap_or_default();
-        if hook == "kprobe" && fs::exists(PROBES).expect("a path") {
+        if *hook == "kprobe" && fs::exists(PROBES).expect("a path") {
             assert!(probes.contains("recvmmsg"), "{hook}: {probes}");
         }
         attached.tracer.signal(libc::SIGKILL);

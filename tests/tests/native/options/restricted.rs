@@ -79,7 +79,7 @@ fn without_type_information_calls_are_traced_and_the_rest_is_named() {
 
 #[test]
 fn following_without_type_information_says_what_is_missing() {
-    let Some(command) = without_btf(&["--", WORKLOAD]) else { return };
+    let Some(command) = without_btf(&["--", WORKLOAD, "eagain"]) else { return };
     let finished = Running::start(command).finish();
     finished.expect_code(3);
     for word in ["--follow", BTF, "CONFIG_DEBUG_INFO_BTF"] {
