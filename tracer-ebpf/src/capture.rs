@@ -150,11 +150,12 @@ fn unseen<R: Regs, L: Loop>(
     unsafe {
         let overflows = THREAD_COUNT.get(OVERFLOWS).copied().unwrap_or(0);
         let mut bits = flags::NO_ENTRY;
-        if known {
+        if !known && overflows != 0 {
+            bits |= flags::NO_ROOM;
+        } else if known || config!(preemptible) != 0 {
+            // With fentry, the end of a call that began before is not seen either.
             bits |= flags::ENTRY_MISSED;
             count(|stats| [&raw mut (*stats).entry_missed]);
-        } else if overflows != 0 {
-            bits |= flags::NO_ROOM;
         }
         let call = &raw mut (*thread).call;
         matched.keep(thread);

@@ -128,6 +128,8 @@ pub struct Counts {
     pub entry_missed: u64,
     /// Reported without their return, since the kernel did not show it.
     pub return_missed: u64,
+    /// Runs of programs that the kernel left out.
+    pub runs_left_out: u64,
     /// Children that could not be followed.
     pub follow_no_room: u64,
     /// Loss on each CPU.
@@ -153,6 +155,7 @@ impl Counts {
             entry_no_room: self.entry_no_room - earlier.entry_no_room,
             entry_missed: self.entry_missed - earlier.entry_missed,
             return_missed: self.return_missed - earlier.return_missed,
+            runs_left_out: self.runs_left_out - earlier.runs_left_out,
             follow_no_room: self.follow_no_room - earlier.follow_no_room,
             by_cpu: self
                 .by_cpu
@@ -178,6 +181,7 @@ impl fmt::Display for Counts {
             (self.unfinished, "unfinished"),
             (self.entry_no_room + self.entry_missed, "without their beginning"),
             (self.return_missed, "without their return"),
+            (self.runs_left_out, "program runs left out by the kernel"),
             (self.follow_no_room, "children not followed"),
         ] {
             if count > 0 {
@@ -235,6 +239,8 @@ pub struct Health {
     #[serde(skip_serializing_if = "is_zero")]
     return_missed: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    runs_left_out: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     follow_no_room: u64,
     by_cpu: Vec<ByCpu>,
     #[serde(skip)]
@@ -266,6 +272,7 @@ impl Health {
             entry_no_room: counts.entry_no_room,
             entry_missed: counts.entry_missed,
             return_missed: counts.return_missed,
+            runs_left_out: counts.runs_left_out,
             follow_no_room: counts.follow_no_room,
             by_cpu: by_cpu
                 .filter(|(_, lost)| lost.total > 0)

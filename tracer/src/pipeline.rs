@@ -212,6 +212,7 @@ impl Pipeline {
             entry_missed: total.entry_missed,
             return_missed: total.return_missed,
             follow_no_room: total.follow_no_room,
+            runs_left_out: 0,
             by_cpu: per_cpu.iter().map(|stats| Lost::new(stats, 0, 0, 0)).collect(),
         }
     }

@@ -275,7 +275,9 @@ impl Session {
     }
 
     fn counts(&self) -> Result<Counts, Failure> {
-        Ok(self.pipeline.counts(&self.live.stats()?, self.live.missed()))
+        let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
+        counts.runs_left_out = self.live.left_out();
+        Ok(counts)
     }
 
     fn resize(&mut self) {

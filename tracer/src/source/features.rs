@@ -112,6 +112,64 @@ impl Helpers {
     }
 }
 
+/// Whether the kernel may take the CPU from a task in the middle of a system call, and
+/// so in the middle of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preemption {
+    /// It does not.
+    Never,
+    /// It does, in this mode.
+    Mode(String),
+    /// There is no way to tell.
+    Unknown,
+}
+
+/// How the running kernel preempts.
+pub fn preemption() -> Preemption {
+    let version = rustix::system::uname().version().to_string_lossy().into_owned();
+    let mode = fs::read_to_string("/sys/kernel/debug/sched/preempt").ok();
+    let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let release = Kernel::running().release;
+    let config = fs::read_to_string(format!("/boot/config-{release}")).ok();
+    preemption_of(&version, mode.as_deref(), &cmdline, config.as_deref())
+}
+
+/// By the kernel's version text, the mode in force (with debugfs), what it was booted
+/// with, and what it was built with.
+fn preemption_of(
+    version: &str,
+    mode: Option<&str>,
+    cmdline: &str,
+    config: Option<&str>,
+) -> Preemption {
+    let of = |mode: &str| match mode {
+        "none" | "voluntary" => Preemption::Never,
+        mode => Preemption::Mode(mode.to_owned()),
+    };
+    let mut words = version.split_ascii_whitespace();
+    match words.find(|word| word.starts_with("PREEMPT")) {
+        None => return Preemption::Never,
+        Some("PREEMPT_DYNAMIC") => {}
+        Some(other) => return Preemption::Mode(other.to_owned()),
+    }
+    // `none voluntary (full) lazy`
+    let in_force = mode.and_then(|modes| modes.split_once('(')?.1.split_once(')'));
+    if let Some((mode, _)) = in_force {
+        return of(mode);
+    }
+    let booted = cmdline.split_ascii_whitespace().filter_map(|word| word.strip_prefix("preempt="));
+    if let Some(mode) = booted.last() {
+        return of(mode);
+    }
+    let Some(config) = config else { return Preemption::Unknown };
+    let is_set = |option: &str| config.lines().any(|line| line == format!("CONFIG_{option}=y"));
+    let built = [("PREEMPT_NONE", "none"), ("PREEMPT_VOLUNTARY", "voluntary")];
+    match built.into_iter().find(|(option, _)| is_set(option)) {
+        Some((_, mode)) => of(mode),
+        None => Preemption::Mode("full".to_owned()),
+    }
+}
+
 /// The lockdown mode in force, where the kernel says.
 pub fn lockdown() -> Option<String> {
     let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
@@ -141,6 +199,31 @@ pub fn possible_cpus() -> Result<usize, SourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn preemption_by_what_is_known_best() {
+        let debian = "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2";
+        let voluntary = Some("CONFIG_PREEMPT_VOLUNTARY=y\n");
+        let full = Some("CONFIG_PREEMPT=y\n");
+        let of = preemption_of;
+        assert_eq!(of("#1 SMP Debian 5.10.1-1", None, "", None), Preemption::Never);
+        assert_eq!(
+            of(debian, Some("none (voluntary) full"), "preempt=full", None),
+            Preemption::Never
+        );
+        assert_eq!(
+            of(debian, Some("none voluntary (full)"), "", voluntary),
+            Preemption::Mode("full".to_owned())
+        );
+        assert_eq!(of(debian, None, "quiet preempt=none", full), Preemption::Never);
+        assert_eq!(of(debian, None, "quiet", voluntary), Preemption::Never);
+        assert_eq!(of(debian, None, "", full), Preemption::Mode("full".to_owned()));
+        assert_eq!(of(debian, None, "", None), Preemption::Unknown);
+        assert_eq!(
+            of("#1 SMP PREEMPT_RT x", None, "", None),
+            Preemption::Mode("PREEMPT_RT".to_owned())
+        );
+    }
 
     #[test]
     fn releases_are_compared_by_number() {

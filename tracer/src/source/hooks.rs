@@ -7,7 +7,7 @@ use tracer_common::registry::Event;
 
 use super::{
     error::SourceError,
-    features::{Helpers, arch, mounted},
+    features::{Helpers, Preemption, arch, mounted, preemption},
 };
 
 /// The function that every way to make the call goes through, and that has the
@@ -50,10 +50,26 @@ impl Hook {
         }
     }
 
+    /// Why `auto` does not take it although it may well work.
+    pub fn unfit(self) -> Option<&'static str> {
+        match (self, preemption()) {
+            (Self::Fentry, Preemption::Mode(_)) => Some(
+                "this kernel preempts programs, and leaves fentry programs out while one like \
+                 them waits on their CPU",
+            ),
+            (Self::Fentry, Preemption::Unknown) => Some(
+                "this kernel may preempt programs, and would then leave fentry programs out; \
+                 mount debugfs to let it say (/sys/kernel/debug/sched/preempt)",
+            ),
+            _ => None,
+        }
+    }
+
     /// What it does not see, to be said before anybody relies on it.
     pub fn blind_spot(self) -> Option<&'static str> {
         match self {
-            Self::Fentry | Self::RawTracepoint => None,
+            Self::Fentry => self.unfit(),
+            Self::RawTracepoint => None,
             Self::Kprobe => Some(
                 "the kernel follows only so many calls to their return at a time; of more, the                  events have no ret",
             ),

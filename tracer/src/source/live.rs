@@ -134,7 +134,16 @@ impl Live {
         let mut passed_over = Vec::new();
         let tried: &[Hook] = hook.as_ref().map_or(&AUTO, std::slice::from_ref);
         for hook in tried {
-            let attached = hook.check(&options.events, &ground.kernel.release).and_then(|()| {
+            let by_auto = tried.len() > 1;
+            let fit = match hook.unfit().filter(|_| by_auto) {
+                Some(reason) => Err(SourceError::NoHook {
+                    hook: hook.name(),
+                    kernel: ground.kernel.release.clone(),
+                    reason: reason.to_owned(),
+                }),
+                None => hook.check(&options.events, &ground.kernel.release),
+            };
+            let attached = fit.and_then(|()| {
                 let loader = loader.take().unwrap_or_default();
                 let mut live = Self::load(options, *hook, &ground, loader)?;
                 live.attach(ground.btf.as_ref())?;
@@ -293,6 +302,12 @@ impl Live {
         let begins = self.plan.only_beginnings();
         let missed = self.verified.iter().filter(|verified| begins.contains(&verified.program));
         missed.map(Verified::left_out).sum()
+    }
+
+    /// How often the kernel left a program out where it should have run. Calls that this
+    /// hit are shown without their beginning or their return, if at all.
+    pub fn left_out(&self) -> u64 {
+        self.verified.iter().map(Verified::left_out).sum()
     }
 
     /// Includes (or excludes) a thread group while running.

@@ -36,7 +36,7 @@ fn report(hook: Hook) -> HookReport {
             (Attached::No, error.brief().split_whitespace().collect::<Vec<_>>().join(" "))
         }
     };
-    let auto = AUTO.contains(&hook);
+    let auto = AUTO.contains(&hook) && hook.unfit().is_none();
     HookReport { hook: hook.name(), status, detail: escape(detail.as_bytes()), auto }
 }
 
