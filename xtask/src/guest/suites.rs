@@ -29,8 +29,9 @@ const ALONE: &str = "calls::family::many_calls_under_way_at_the_same_time";
 /// The guest and the hook with room for the returns of two calls: one test at a time.
 const NARROW: (&str, &str) = ("5.10", "kprobe");
 
-/// The section of the tests of options, with the hook that the tracer takes by itself.
-pub const OPTIONS: &str = "auto";
+/// The hook for the tests of options: every kernel has it, and with fentry, which takes
+/// long to detach, they need half as long again.
+const OPTIONS_HOOK: &str = "raw-tracepoint";
 
 /// A hook that a guest's kernel can't have.
 pub struct Missing {
@@ -162,7 +163,8 @@ pub fn plan(guest: &Guest, has_compat: bool) -> String {
         let _ = writeln!(plan, "\nsuite /guest/native --exact {ALONE}\nstop");
         plan += "suite /guest/native --ignored --exact shared::the_stream_is_sound\n";
     }
-    let _ = write!(plan, "section {OPTIONS}\nsuite /guest/native options::");
+    let hook = format!("env TRACER_HOOK={OPTIONS_HOOK}");
+    let _ = write!(plan, "section options\n{hook}\nsuite /guest/native options::");
     for row in left_out(guest.name) {
         let test = |test: &&str| plan += &format!(" --skip options::{}::{test}", row.module);
         row.tests.iter().for_each(test);
