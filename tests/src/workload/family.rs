@@ -43,6 +43,25 @@ pub fn threads(context: &Context) {
     });
 }
 
+/// Threads that take turns, each with batches of its own sizes.
+pub fn mixed(context: &Context) {
+    thread::scope(|scope| {
+        for i in 0..context.options.threads {
+            scope.spawn(move || {
+                let udp = Udp::v4();
+                for j in 0..context.options.count {
+                    let size = (i * 7 + j * 13) as usize % 64 + 1;
+                    let batch = Batch::new(false, size);
+                    udp.send_all(size);
+                    let made = Call::new(Native, udp.fd(), &batch).make();
+                    assert_eq!(made.ret, size as i64, "the kernel's answer");
+                    udp.check(&context.tell(&made));
+                }
+            });
+        }
+    });
+}
+
 /// Threads that all block before the first is served.
 pub fn crowd(context: &Context) {
     let (tell, told) = mpsc::channel();

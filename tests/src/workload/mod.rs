@@ -88,6 +88,7 @@ const SCENARIOS: &[Scenario] = &[
     ("nested", "a call within the handler that interrupts a restarted call", signals::nested),
     ("stopped", "stopped and continued while it blocks", signals::stopped),
     ("threads", "--count calls from each of --threads named threads", family::threads),
+    ("mixed", "--count batches of many sizes from each of --threads", family::mixed),
     ("crowd", "--threads threads that block at the same time", family::crowd),
     ("children", "fork, vfork and exec, two generations", family::children),
     ("exit-blocked", "the process ends while a thread blocks", family::exit_blocked),

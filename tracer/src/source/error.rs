@@ -175,6 +175,13 @@ impl SourceError {
     }
 }
 
+/// Whether a program was refused for reading memory at all: in lockdown the kernel acts
+/// as if it had no such helpers (bpf_tracing_func_proto in kernel/trace/bpf_trace.c).
+pub fn is_for_lockdown(refusal: &str) -> bool {
+    let refused = ["unknown func bpf_probe_read", "cannot use helper bpf_probe_read"];
+    refused.iter().any(|words| refusal.contains(words))
+}
+
 /// An error with its causes on one line; of the verifier's log, which can have
 /// thousands of lines, the last that say something.
 pub fn chain(error: &dyn std::error::Error) -> String {

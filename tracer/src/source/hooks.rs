@@ -216,6 +216,15 @@ impl Plan {
                     add(enter, enters, &format!("sys_enter_{name}"), false);
                 }
             }
+            Hook::Fentry if !typed => {
+                return Err(SourceError::NoHook {
+                    hook: hook.name(),
+                    kernel: kernel.to_owned(),
+                    reason: "fentry needs the kernel's type information, and there is no \
+                             /sys/kernel/btf/vmlinux to read (CONFIG_DEBUG_INFO_BTF)"
+                        .to_owned(),
+                });
+            }
             Hook::Fentry | Hook::Kprobe => {
                 let (found, receive) = functions(events, hook, kernel)?;
                 for function in &found {

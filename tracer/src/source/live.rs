@@ -19,7 +19,7 @@ use super::{
     attach::{self, Link, Verified},
     btf::Btf,
     config::{Options, configure, entry_size},
-    error::SourceError,
+    error::{SourceError, chain, is_for_lockdown},
     features::{self, Helpers, Kernel},
     hooks::{AUTO, Attachment, Hook, Plan},
     object,
@@ -247,10 +247,14 @@ impl Live {
     }
 
     fn wrap(&self, attachment: &Attachment, error: ProgramError) -> SourceError {
+        let kernel = self.kernel.release.clone();
+        if is_for_lockdown(&chain(&error)) {
+            return SourceError::Lockdown { kernel };
+        }
         SourceError::Attach {
             program: attachment.program,
             target: attachment.target.clone(),
-            kernel: self.kernel.release.clone(),
+            kernel,
             error: Box::new(error),
         }
     }

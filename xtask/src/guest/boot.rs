@@ -51,6 +51,9 @@ fn run(
         let what = format!("guest {} options::{}", guest.name, row.module);
         skips.push(Skip::new(format!("{what}: {}", row.tests.join(", ")), row.why));
     }
+    if let Some(why) = suites::loading_left_out(guest.name) {
+        skips.push(Skip::new(format!("guest {} loading, but the budget", guest.name), why));
+    }
 
     println!("guest {} {}: starting Debian's {}", guest.name, guest.arch.name, kernel.version);
     let start = Instant::now();

@@ -23,6 +23,14 @@ fn a_command_with_threads() {
     }
 }
 
+/// Calls that take each other's place on one CPU do not mix what is captured of them.
+#[test]
+fn many_threads_on_one_cpu() {
+    if let Some(traced) = together(&["mixed", "--threads", "16", "--count", "8", "--cpu", "0"]) {
+        assert_eq!(traced.truth.len(), 16 * 8, "all of its calls");
+    }
+}
+
 #[test]
 fn many_calls_under_way_at_the_same_time() {
     if let Some(traced) = together(&["crowd", "--threads", "300"]) {

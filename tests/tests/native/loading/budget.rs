@@ -51,8 +51,7 @@ fn every_program() {
     if !require_root_bpf(module_path!()) {
         return;
     }
-    let hooks = hooks();
-    for hook in Hook::ALL.into_iter().filter(|hook| hooks.contains(&hook.name())) {
+    for hook in Hook::ALL.into_iter().filter(|hook| hooks().contains(&hook.name())) {
         let fine = |result: Result<(), _>| result.unwrap_or_else(|error| panic!("{error}"));
         fine(check(
             hook,

@@ -6,6 +6,8 @@ mod budget;
 mod cleanup;
 mod obstacles;
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::child::{Finished, Running};
@@ -24,12 +26,20 @@ fn doctor() -> Value {
     serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:#?}"))
 }
 
-/// The hooks that can be attached here.
-fn hooks() -> Vec<&'static str> {
-    let report = doctor();
-    let checks = report["checks"].as_array().expect("a list of checks");
-    let is_ok = |hook: &&str| checks.iter().any(|c| c["name"] == *hook && c["status"] == "ok");
-    HOOKS.into_iter().filter(is_ok).collect()
+/// The hooks that can be attached here; looked at once.
+fn hooks() -> &'static [&'static str] {
+    static HOOKS_HERE: OnceLock<Vec<&str>> = OnceLock::new();
+    HOOKS_HERE.get_or_init(|| {
+        let report = doctor();
+        let listed = report["hooks"].as_array().expect("a list of hooks");
+        let works = |hook: &&str| listed.iter().any(|h| h["hook"] == *hook && h["status"] == "yes");
+        HOOKS.into_iter().filter(works).collect()
+    })
+}
+
+/// The same without one.
+fn hooks_but(other: &'static str) -> impl Iterator<Item = &'static str> {
+    hooks().iter().copied().filter(move |hook| *hook != other)
 }
 
 /// Runs the tracer to its end, where the machine is changed.

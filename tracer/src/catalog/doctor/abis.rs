@@ -21,6 +21,8 @@ struct Evidence {
     /// which 64-bit kernels have with CONFIG_IA32_EMULATION. Unknown without
     /// /proc/sys.
     vsyscall32: Option<bool>,
+    /// The kernel has functions for 32-bit arm calls; unknown without its symbols.
+    arm_calls: Option<bool>,
 }
 
 /// The ABIs of this machine.
@@ -31,6 +33,10 @@ pub fn all(kernel: &Kernel) -> Vec<AbiReport> {
         vsyscall32: fs::exists("/proc/sys/kernel")
             .unwrap_or(false)
             .then(|| fs::exists("/proc/sys/abi/vsyscall32").unwrap_or(false)),
+        arm_calls: (arch() == "aarch64")
+            .then(|| fs::read_to_string("/proc/kallsyms").ok())
+            .flatten()
+            .map(|symbols| symbols.contains(" __arm64_compat_sys_")),
     };
     abi::ALL
         .into_iter()
@@ -122,8 +128,8 @@ impl Evidence {
     }
 
     fn arm(&self) -> (Presence, &'static str) {
-        match self.is_set("CONFIG_COMPAT") {
-            None => (Presence::Unknown, "no kernel configuration at hand"),
+        match self.arm_calls.or_else(|| self.is_set("CONFIG_COMPAT")) {
+            None => (Presence::Unknown, "no symbols and no kernel configuration at hand"),
             Some(false) => (Presence::Absent, "built without 32-bit support"),
             Some(true) => (Presence::Present, "32-bit programs, if the processor runs them"),
         }
@@ -136,7 +142,8 @@ mod tests {
 
     fn status(abi: Abi, config: Option<&str>, cmdline: &str, vsyscall32: Option<bool>) -> Presence {
         let config = config.map(str::to_owned);
-        Evidence { config, cmdline: cmdline.to_owned(), vsyscall32 }.presence(abi).0
+        let cmdline = cmdline.to_owned();
+        Evidence { config, cmdline, vsyscall32, arm_calls: None }.presence(abi).0
     }
 
     #[test]

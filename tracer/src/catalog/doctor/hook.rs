@@ -4,15 +4,19 @@ use std::time::Instant;
 
 use tracer_common::{record::MAX_MESSAGES_UNROLLED, registry::EVENTS};
 
-use super::{Check, Status};
+use super::{Attached, HookReport};
 use crate::{
     encode::table::escape,
-    source::{Hook, KernelFilters, Live, Options, SourceError},
+    source::{AUTO, Hook, KernelFilters, Live, Options, SourceError},
 };
 
+/// All hooks, in the order in which `auto` tries them.
+pub fn all() -> Vec<HookReport> {
+    Hook::ALL.into_iter().map(report).collect()
+}
+
 /// Loads and attaches a hook as a trace would, for calls of this process only.
-pub fn check(hook: Hook) -> Check {
-    let name = hook.name();
+fn report(hook: Hook) -> HookReport {
     let options = Options {
         events: EVENTS.iter().filter(|event| hook.sees(event)).collect(),
         messages: MAX_MESSAGES_UNROLLED,
@@ -22,36 +26,18 @@ pub fn check(hook: Hook) -> Check {
             ..KernelFilters::default()
         },
     };
-    match attach(&options, hook) {
-        Ok(detail) => Check::new(name, Status::Ok, detail),
-        Err(error) => {
-            let remedy = match &error {
-                SourceError::Privilege { .. } => "as for privileges above",
-                SourceError::Object(_) => "rebuild the eBPF object with cargo xtask ebpf",
-                SourceError::Architecture(_) | SourceError::NoSuchSyscall { .. } => {
-                    "run it on x86_64 or aarch64"
-                }
-                SourceError::OldKernel { .. } => "boot Linux 5.10 or later",
-                _ => {
-                    "see what failed or warned above; if nothing did, report this message \
-                     with the kernel's release and configuration"
-                }
-            };
-            let detail = match &error {
-                // The check of privileges says the rest.
-                SourceError::Privilege { capabilities, .. } => {
-                    format!("not tried: it takes {}", capabilities.join(" and "))
-                }
-                other => other.to_string(),
-            };
-            // The verifier's log has many lines.
-            let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
-            // Any hook will do, and this one sees everything that the others see.
-            let status = if hook == Hook::RawTracepoint { Status::Fail } else { Status::Unknown };
-            let check = Check::new(name, status, escape(detail.as_bytes()));
-            if status == Status::Fail { check.remedy(remedy) } else { check }
+    let (status, detail) = match attach(&options, hook) {
+        Ok(detail) => (Attached::Yes, detail),
+        Err(SourceError::Privilege { capabilities, .. }) => {
+            (Attached::Unknown, format!("not tried: it takes {}", capabilities.join(" and ")))
         }
-    }
+        // The verifier's log has many lines.
+        Err(error) => {
+            (Attached::No, error.brief().split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+    };
+    let auto = AUTO.contains(&hook);
+    HookReport { hook: hook.name(), status, detail: escape(detail.as_bytes()), auto }
 }
 
 fn attach(options: &Options, hook: Hook) -> Result<String, SourceError> {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::styled;
 use crate::{
     encode::table::width,
-    source::{AUTO, Hook, Kernel, arch},
+    source::{Kernel, arch},
 };
 
 /// The schema of [`Report`].
@@ -75,6 +75,31 @@ pub struct AbiReport {
     pub detail: String,
 }
 
+/// Whether a hook can be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attached {
+    /// It was.
+    Yes,
+    /// It was not.
+    No,
+    /// It was not tried.
+    Unknown,
+}
+
+/// One hook.
+#[derive(Clone, Debug, Serialize)]
+pub struct HookReport {
+    /// As `--hook` has it.
+    pub hook: &'static str,
+    /// Whether it can be attached.
+    pub status: Attached,
+    /// What was attached and what it does not see, or why it can't be.
+    pub detail: String,
+    /// Whether `auto` considers it; in the order of the list.
+    pub auto: bool,
+}
+
 /// The JSON of `tracer doctor -o json`. Keys, checks and hooks are added in later
 /// versions, but no key is renamed or removed under this schema.
 #[derive(Clone, Debug, Serialize)]
@@ -91,6 +116,8 @@ pub struct Report {
     pub hook: Option<&'static str>,
     /// What was looked at.
     pub checks: Vec<Check>,
+    /// The hooks, in the order in which `auto` tries them.
+    pub hooks: Vec<HookReport>,
     /// The ABIs of this machine.
     pub abis: Vec<AbiReport>,
 }
@@ -98,23 +125,17 @@ pub struct Report {
 /// Looks at everything.
 pub fn examine() -> Report {
     let kernel = Kernel::running();
-    let mut checks = checks::all(&kernel);
-    let mut usable = None;
-    for hook in Hook::ALL {
-        let attached = hook::check(hook);
-        if attached.status == Status::Ok && AUTO.contains(&hook) {
-            usable.get_or_insert(hook.name());
-        }
-        checks.push(attached);
-    }
+    let hooks = hook::all();
+    let usable = hooks.iter().find(|hook| hook.auto && hook.status == Attached::Yes);
     Report {
         schema: SCHEMA,
+        checks: checks::all(&kernel),
         abis: abis::all(&kernel),
         kernel: kernel.release,
         arch: arch(),
         ok: usable.is_some(),
-        hook: usable,
-        checks,
+        hook: usable.map(|hook| hook.hook),
+        hooks,
     }
 }
 
@@ -122,6 +143,17 @@ impl Report {
     /// Whether calls can be traced.
     pub fn ok(&self) -> bool {
         self.ok
+    }
+
+    fn shown(&self, hook: &HookReport) -> (Style, &'static str) {
+        match hook.status {
+            Attached::Yes if Some(hook.hook) == self.hook => {
+                (AnsiColor::Green.on_default().bold(), "taken")
+            }
+            Attached::Yes => (AnsiColor::Green.on_default(), "ok"),
+            Attached::No => (AnsiColor::Yellow.on_default(), "no"),
+            Attached::Unknown => (Style::new().dimmed(), "unknown"),
+        }
     }
 
     /// The report for people, in lines of at most 80 columns where words allow.
@@ -133,7 +165,8 @@ impl Report {
             styled(color, strong, &format!("Linux {} on {}", self.kernel, self.arch))
         );
         let names = self.checks.iter().map(|check| check.name);
-        let indent = names.chain(self.abis.iter().map(|abi| abi.abi)).map(str::len).max();
+        let names = names.chain(self.abis.iter().map(|abi| abi.abi));
+        let indent = names.chain(self.hooks.iter().map(|hook| hook.hook)).map(str::len).max();
         // Two spaces, the status, two spaces, the name, two spaces.
         let indent = 2 + 7 + 2 + indent.unwrap_or(0) + 2;
         let mut row = |status: (Style, &str), name: &str, detail: &str, remedy: Option<&str>| {
@@ -153,16 +186,21 @@ impl Report {
         for check in &self.checks {
             row(check.status.shown(), check.name, &check.detail, check.remedy.as_deref());
         }
-        out.push_str(&format!("\n{}\n", styled(color, strong, "ABIs")));
-        let mut row = |status: (Style, &str), name: &str, detail: &str| {
-            let gap = " ".repeat(7 - status.1.len() + 2);
-            let status = styled(color, status.0, status.1);
-            out.push_str(&format!("  {status}{gap}{name:rest$}", rest = indent - 11));
-            out.push_str(&wrapped(detail, indent));
+        let mut part = |title: &str, rows: &[((Style, &str), &str, &str)]| {
+            out.push_str(&format!("\n{}\n", styled(color, strong, title)));
+            for ((style, word), name, detail) in rows {
+                let gap = " ".repeat(7 - word.len() + 2);
+                let status = styled(color, *style, word);
+                out.push_str(&format!("  {status}{gap}{name:rest$}", rest = indent - 11));
+                out.push_str(&wrapped(detail, indent));
+            }
         };
-        for abi in &self.abis {
-            row(abi.status.shown(), abi.abi, &abi.detail);
-        }
+        let hooks: Vec<_> =
+            self.hooks.iter().map(|hook| (self.shown(hook), hook.hook, &*hook.detail)).collect();
+        part("Hooks, in the order in which auto tries them", &hooks);
+        let abis: Vec<_> =
+            self.abis.iter().map(|abi| (abi.status.shown(), abi.abi, &*abi.detail)).collect();
+        part("ABIs", &abis);
         let verdict = match self.hook {
             Some(hook) => {
                 styled(color, AnsiColor::Green.on_default(), "Calls can be traced here")
@@ -249,6 +287,20 @@ mod tests {
                     Some("run as root, for instance with sudo"),
                 ),
             ],
+            hooks: vec![
+                HookReport {
+                    hook: "raw-tracepoint",
+                    status: if ok { Attached::Yes } else { Attached::Unknown },
+                    detail: "sys_enter and sys_exit".to_owned(),
+                    auto: true,
+                },
+                HookReport {
+                    hook: "kprobe",
+                    status: Attached::No,
+                    detail: "no kprobes".to_owned(),
+                    auto: true,
+                },
+            ],
             abis: vec![AbiReport {
                 abi: "i386",
                 status: Presence::Unknown,
@@ -262,13 +314,17 @@ mod tests {
         let expected = "\
 Linux 6.1.0-40-amd64 on x86_64
 
-  ok       kernel      5.10 or later is needed
-  FAIL     privileges  uid 1000 lacks CAP_BPF and CAP_PERFMON, and this goes on
-                       past the end of a line
-                       → run as root, for instance with sudo
+  ok       kernel          5.10 or later is needed
+  FAIL     privileges      uid 1000 lacks CAP_BPF and CAP_PERFMON, and this goes
+                           on past the end of a line
+                           → run as root, for instance with sudo
+
+Hooks, in the order in which auto tries them
+  unknown  raw-tracepoint  sys_enter and sys_exit
+  no       kprobe          no kprobes
 
 ABIs
-  unknown  i386        no kernel configuration
+  unknown  i386            no kernel configuration
 
 Calls can't be traced here: see what failed above.
 ";
@@ -281,6 +337,8 @@ Calls can't be traced here: see what failed above.
         let json = serde_json::to_value(report(true)).unwrap();
         assert_eq!(json["schema"], "tracer.doctor/1");
         assert_eq!(json["hook"], "raw-tracepoint");
+        assert_eq!(json["hooks"][0]["status"], "yes");
+        assert_eq!(json["hooks"][1]["status"], "no");
         assert_eq!(json["checks"][0]["status"], "ok");
         assert_eq!(json["checks"][0]["remedy"], serde_json::Value::Null);
         assert_eq!(json["abis"][0]["status"], "unknown");
