@@ -72,6 +72,14 @@ struct Section {
     printing: Option<usize>,
 }
 
+impl Section {
+    /// A test's name below the guest: some sections are called as the tests' module is.
+    fn full(&self, test: &str) -> String {
+        let own = test.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with("::"));
+        if own { test.to_owned() } else { format!("{}::{test}", self.name) }
+    }
+}
+
 impl Results {
     /// Takes a line.
     pub fn line(&mut self, line: &str) -> News {
@@ -184,7 +192,7 @@ impl Results {
             return News::Finished { section: section.name.clone(), took: took.to_owned() };
         }
         if let Some((name, verdict)) = test_line(line) {
-            let name = format!("{}::{name}", section.name);
+            let name = section.full(name);
             section.failed += usize::from(verdict == Verdict::Failed);
             return self.test(name, verdict);
         }
@@ -194,7 +202,7 @@ impl Results {
             .and_then(|rest| rest.split(' ').next())
         {
             section.printing = Some(self.outputs.len());
-            self.outputs.push((format!("{}::{name}", section.name), String::new()));
+            self.outputs.push((section.full(name), String::new()));
         } else if line == "failures:" {
             section.printing = None;
         } else if let Some((_, output)) = section.printing.and_then(|at| self.outputs.get_mut(at)) {

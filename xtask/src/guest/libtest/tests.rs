@@ -86,6 +86,12 @@ fn suites_that_do_not_end_by_themselves() {
 }
 
 #[test]
+fn a_section_that_is_called_as_its_module() {
+    let results = read("@guest section options\n@guest suite options\ntest options::x ... ok\n");
+    assert_eq!(names(&results), [("options::x", &Verdict::Ok)]);
+}
+
+#[test]
 fn tracers_that_do_not_run() {
     let refused = read("@guest section a\ntracer: no BTF\n\n@guest refused a exit 3\n");
     let said = "tracer: no BTF\n(the tracer: exit 3)".to_owned();
