@@ -157,8 +157,9 @@ fn preemption_of(
     if let Some((mode, _)) = in_force {
         return of(mode);
     }
-    let booted = cmdline.split_ascii_whitespace().filter_map(|word| word.strip_prefix("preempt="));
-    if let Some(mode) = booted.last() {
+    let mut booted =
+        cmdline.split_ascii_whitespace().filter_map(|word| word.strip_prefix("preempt="));
+    if let Some(mode) = booted.next_back() {
         return of(mode);
     }
     let Some(config) = config else { return Preemption::Unknown };
