@@ -5,6 +5,7 @@
 mod budget;
 mod cleanup;
 mod obstacles;
+mod preemption;
 
 use std::sync::OnceLock;
 
