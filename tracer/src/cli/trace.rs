@@ -75,6 +75,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         },
         buffer: options.capture.buffer,
         filters,
+        unrolled: false,
     };
     let (mut live, passed_over) = Live::attached(&captured, wanted)?;
     let hook = live.plan().hook;

@@ -48,6 +48,8 @@ pub struct Options {
     pub buffer: u32,
     /// The filters.
     pub filters: KernelFilters,
+    /// Take the programs for kernels without `bpf_loop` (before 5.17) on any kernel.
+    pub unrolled: bool,
 }
 
 /// Size of a thread's entry: with space to put a record together where programs

@@ -85,7 +85,8 @@ impl Ground {
         {
             return Err(SourceError::NeedsBtf { what: "--follow", source: Box::new(error) });
         }
-        let helpers = Helpers::probe();
+        let mut helpers = Helpers::probe();
+        helpers.bpf_loop &= !options.unrolled;
         if !helpers.bpf_loop && options.messages > MAX_MESSAGES_UNROLLED {
             return Err(SourceError::TooManyMessages {
                 asked: options.messages,

@@ -45,6 +45,7 @@ fn everything() -> Options {
         messages: 64,
         buffer: 1 << 16,
         filters: KernelFilters::default(),
+        unrolled: false,
     }
 }
 

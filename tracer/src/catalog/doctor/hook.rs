@@ -25,6 +25,7 @@ fn report(hook: Hook) -> HookReport {
             pids: vec![(std::process::id(), true)],
             ..KernelFilters::default()
         },
+        unrolled: false,
     };
     let (status, detail) = match attach(&options, hook) {
         Ok(detail) => (Attached::Yes, detail),
