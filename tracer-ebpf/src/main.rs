@@ -174,7 +174,9 @@ pub fn timeout_fentry(ctx: FEntryContext) -> u32 {
 
 #[fexit]
 pub fn timeout_fexit(ctx: FExitContext) -> u32 {
-    pending::kernel_timeout_left(i64::from(ctx.arg::<i32>(5)));
+    if ctx.arg::<u64>(4) != 0 {
+        pending::kernel_timeout_left(i64::from(ctx.arg::<i32>(5)));
+    }
     0
 }
 

@@ -329,11 +329,15 @@ fn add(counter: u32, by: u64) {
 /// it will go by, whatever becomes of the caller's memory.
 #[inline(always)]
 pub fn kernel_timeout(timeout: u64) {
+    // Most calls have none, and are done with here.
+    if timeout == 0 {
+        return;
+    }
     let (_, tid) = task::ids();
     let Some(thread) = find(tid) else { return };
     // SAFETY: the current thread's own entry.
     unsafe {
-        if (*thread).state != state::IN_CALL || timeout == 0 {
+        if (*thread).state != state::IN_CALL {
             return;
         }
         let call = &raw mut (*thread).call;
