@@ -1,8 +1,8 @@
 //! The kernel side of tracer: the programs, and nothing but their wiring.
 //!
 //! ```text
-//! entry hook ─ abi ─ gate ─ pending ──► THREADS
-//! exit hook  ─ abi ─ pending ─ capture ──► RING
+//! entry hook ─ abi ─ gate ─ pending ─ snapshot ──► THREADS
+//! exit hook  ─ abi ─ pending ─ capture ─ snapshot ─ emit ──► RING
 //! signal_deliver, sched_process_exit: calls that end without an exit of their own
 //! sched_process_fork: children to follow
 //! ```
@@ -15,6 +15,7 @@
 mod abi;
 mod capture;
 mod config;
+mod emit;
 mod exe;
 mod gate;
 mod maps;
@@ -22,6 +23,7 @@ mod mem;
 mod pending;
 mod regs;
 mod signals;
+mod snapshot;
 mod task;
 mod walk;
 
@@ -168,28 +170,28 @@ pub fn exit_kretprobe_unrolled(ctx: RetProbeContext) -> u32 {
 
 #[fentry]
 pub fn timeout_fentry(ctx: FEntryContext) -> u32 {
-    pending::kernel_timeout(ctx.arg(4));
+    snapshot::kernel_timeout(ctx.arg(4));
     0
 }
 
 #[fexit]
 pub fn timeout_fexit(ctx: FExitContext) -> u32 {
     if ctx.arg::<u64>(4) != 0 {
-        pending::kernel_timeout_left(i64::from(ctx.arg::<i32>(5)));
+        snapshot::kernel_timeout_left(i64::from(ctx.arg::<i32>(5)));
     }
     0
 }
 
 #[kprobe]
 pub fn timeout_kprobe(ctx: ProbeContext) -> u32 {
-    pending::kernel_timeout(regs::function_fifth(ctx.regs.cast()));
+    snapshot::kernel_timeout(regs::function_fifth(ctx.regs.cast()));
     0
 }
 
 #[kretprobe]
 pub fn timeout_kretprobe(ctx: RetProbeContext) -> u32 {
     // An int, of which the upper half of the register may hold anything.
-    pending::kernel_timeout_left((regs::function_ret(ctx.regs.cast()) as i32).into());
+    snapshot::kernel_timeout_left((regs::function_ret(ctx.regs.cast()) as i32).into());
     0
 }
 

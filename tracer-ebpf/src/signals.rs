@@ -12,7 +12,7 @@ use tracer_common::record::{Status, flags};
 use crate::{
     capture,
     config::config,
-    gate,
+    emit, gate,
     maps::{Thread, state},
     mem::probe,
     pending,
@@ -82,7 +82,7 @@ pub fn deliver(action: *const u8) {
     if now == state::INTERRUPTED {
         unsafe {
             (*thread).call.header.ret = -EINTR;
-            capture::write_short(thread);
+            emit::write_short(thread);
         }
     } else {
         capture::filtered();
@@ -119,7 +119,7 @@ unsafe fn never_returned(thread: *mut Thread, bits: u32) {
         (*call).header.ret = 0;
         (*call).header.exit_ns = bpf_ktime_get_ns();
         (*call).remaining_section.status = Status::Absent as u8;
-        capture::write_short(thread);
+        emit::write_short(thread);
     }
 }
 

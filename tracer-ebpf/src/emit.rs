@@ -1,0 +1,371 @@
+//! Records are put together and handed to the ring buffer.
+
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated,
+};
+use tracer_common::{
+    config::rule,
+    record::{Call, MAX_NAME, NameHeader, RecordKind, SectionHeader, SectionKind, Status, flags},
+};
+
+use crate::{
+    abi::Matched,
+    capture::count,
+    config::config,
+    exe,
+    maps::{RING, SCRATCH, Scratch, Thread},
+    mem::{self, opaque},
+    snapshot,
+    walk::{Body, Loop},
+};
+
+const CALL: u64 = size_of::<Call>() as u64;
+const SECTION: u64 = size_of::<SectionHeader>() as u64;
+const NAME: u64 = size_of::<NameHeader>() as u64;
+
+#[inline(always)]
+fn cpu_id() -> u32 {
+    // SAFETY: a helper without preconditions.
+    unsafe { generated::bpf_get_smp_processor_id() }
+}
+
+/// Space to put a record together: the CPU's own, or, where programs can be
+/// preempted by others on the same CPU, the thread's.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
+    match config!(scratch_at) {
+        0 => SCRATCH.get_ptr_mut(cpu),
+        // SAFETY: the patched size of the thread's entry has room for it there.
+        at => Some(unsafe { thread.byte_add(at as usize).cast() }),
+    }
+}
+
+/// Writes a record without messages.
+///
+/// # Safety
+/// `thread` is the current thread's, its call is complete.
+#[inline(never)]
+pub unsafe fn write_short(thread: *mut Thread) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        let call = &raw mut (*thread).call;
+        (*call).header.cpu = cpu_id();
+        (*call).header.len = CALL as u32;
+        count_call(thread, output(call.cast(), CALL));
+    }
+}
+
+/// Writes a record with its messages.
+///
+/// # Safety
+/// `thread` is the current thread's, its call is complete but for messages.
+#[inline(never)]
+pub unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u64) {
+    let cpu = cpu_id();
+    // SAFETY: the caller vouches for `thread`; the scratch is ours until the
+    // program ends; every offset is checked against the patched size.
+    unsafe {
+        let Some(scratch) = scratch_of(thread, cpu) else { return };
+        let call = &raw mut (*thread).call;
+        (*call).header.cpu = cpu;
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        mem::read_kernel(record, CALL as u32, call.cast());
+
+        let shift = if matched.has(rule::COMPAT_LAYOUT) { 5 } else { 6 };
+        let mut wanted = opaque(received);
+        if wanted > u64::from(config!(messages)) {
+            wanted = config!(messages).into();
+        }
+        // The array at entry.
+        let mut entries = opaque((*thread).headers_read.into());
+        if entries > wanted {
+            entries = wanted;
+        }
+        let entries = opaque(entries);
+        if entries > u64::from(config!(messages)) {
+            return;
+        }
+        let status = if (*call).header.flags & flags::NO_ENTRY != 0
+            && (*call).header.flags & flags::RESTARTED == 0
+        {
+            Status::NotCaptured
+        } else {
+            part(entries, wanted)
+        };
+        let section = record.add(CALL as usize);
+        section_header(section.cast(), SectionKind::EntryHeaders, status, entries, wanted, shift);
+        mem::read_kernel(
+            section.add(SECTION as usize),
+            (entries << shift) as u32,
+            (&raw const (*thread).headers).cast(),
+        );
+        let mut at = CALL + SECTION + (entries << shift);
+
+        // The array at exit.
+        let section = record.add(at as usize);
+        snapshot::read_headers::<L>(
+            section.add(SECTION as usize),
+            &raw mut (*scratch).exits,
+            (*call).header.args[1],
+            wanted as u32,
+            matched,
+        );
+        let exits = opaque(read_volatile(&raw const (*scratch).exits).into());
+        if exits > u64::from(config!(messages)) {
+            return;
+        }
+        section_header(
+            section.cast(),
+            SectionKind::ExitHeaders,
+            part(exits, wanted),
+            exits,
+            wanted,
+            shift,
+        );
+        (*scratch).entry_at = CALL + SECTION;
+        (*scratch).exit_at = at + SECTION;
+        (*scratch).entries = entries as u32;
+        (*scratch).compat = u32::from(matched.has(rule::COMPAT_LAYOUT));
+        at += SECTION + (exits << shift);
+
+        (*scratch).names_at = at + SECTION;
+        write_names::<L>(thread, scratch);
+    }
+}
+
+/// Appends the source addresses to a record, and writes it. All that it goes by lies
+/// in `scratch`: whatever way the record came about, the verifier looks at the loop
+/// once.
+///
+/// # Safety
+/// `thread` is the current thread's, and `scratch` holds its record so far.
+#[inline(never)]
+unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
+    // SAFETY: the caller vouches for both; every offset is checked against the
+    // patched size.
+    unsafe {
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        (*scratch).names = 0;
+        L::run(read_volatile(&raw const (*scratch).exits), &mut Names { scratch });
+        let names = read_volatile(&raw const (*scratch).names);
+        let at = opaque(read_volatile(&raw const (*scratch).names_at) - SECTION);
+        if at > limit() {
+            return;
+        }
+        let header = record.add(at as usize).cast::<SectionHeader>();
+        (*header).kind = SectionKind::Names as u16;
+        (*header).status = Status::Read as u8;
+        (*header).version = 1;
+        (*header).len = names as u32;
+        (*header).full = names as u32;
+        (*header).count = (*scratch).exits;
+        count_call(thread, output_scratch(scratch, at + SECTION + names));
+    }
+}
+
+/// Tells the daemon which program makes the call that begins now.
+///
+/// # Safety
+/// `thread` is the current thread's, its call has begun.
+#[inline(never)]
+pub unsafe fn write_image<L: Loop>(thread: *mut Thread) {
+    let cpu = cpu_id();
+    // SAFETY: the caller vouches for `thread`; the scratch is ours until the
+    // program ends, and has room for a path.
+    unsafe {
+        let Some(scratch) = scratch_of(thread, cpu) else { return };
+        let call: *mut Call = (&raw mut (*scratch).record).cast();
+        mem::read_kernel(call.cast(), CALL as u32, (&raw const (*thread).call).cast());
+        (*call).header.kind = RecordKind::Image as u16;
+        (*call).header.cpu = cpu;
+        let len = CALL + exe::append::<L>(scratch, CALL);
+        if output_scratch(scratch, len) {
+            (*thread).fresh = 0;
+        }
+    }
+}
+
+/// Writes the record that was put together; false where the ring has no room.
+///
+/// # Safety
+/// `scratch` holds `len` bytes of a record.
+#[inline(always)]
+unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
+    let len = opaque(len);
+    if len > limit() + exe::ROOM {
+        return false;
+    }
+    // SAFETY: the caller vouches for `scratch`.
+    unsafe {
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        (*record.cast::<Call>()).header.len = len as u32;
+        output(record, len)
+    }
+}
+
+/// Bytes that a record may have with the configured number of messages, before
+/// the path of the executable.
+#[inline(always)]
+fn limit() -> u64 {
+    CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+}
+
+/// How much of a list was read.
+#[inline(always)]
+fn part(count: u64, wanted: u64) -> Status {
+    if count == wanted {
+        Status::Read
+    } else if count == 0 {
+        Status::Faulted
+    } else {
+        Status::Partial
+    }
+}
+
+/// # Safety
+/// `section` is writable.
+#[inline(always)]
+unsafe fn section_header(
+    section: *mut SectionHeader,
+    kind: SectionKind,
+    status: Status,
+    count: u64,
+    wanted: u64,
+    shift: u32,
+) {
+    // SAFETY: the caller vouches for `section`.
+    unsafe {
+        (*section).kind = kind as u16;
+        (*section).status = status as u8;
+        (*section).version = 1;
+        (*section).len = (count << shift) as u32;
+        (*section).full = (wanted << shift) as u32;
+        (*section).count = count as u32;
+    }
+}
+
+/// Appends the source address of each message.
+struct Names {
+    scratch: *mut Scratch,
+}
+
+impl Body for Names {
+    #[inline(always)]
+    unsafe fn step(&mut self, i: u64) -> bool {
+        // SAFETY: the maker vouches for `scratch`.
+        unsafe { name(self.scratch, i) }
+    }
+}
+
+/// Appends the source address of message `i`; false where there is no room.
+///
+/// # Safety
+/// `scratch` is this CPU's.
+#[inline(always)]
+unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
+    // SAFETY: the caller vouches for `scratch`; every offset is checked against
+    // the patched size.
+    unsafe {
+        if i >= (*scratch).exits.into() {
+            return false;
+        }
+        let compat = (*scratch).compat != 0;
+        let shift = if compat { 5 } else { 6 };
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        let at = opaque((*scratch).exit_at + (i << shift));
+        if at > limit() - 64 {
+            return false;
+        }
+        let element = record.add(at as usize);
+        let (pointer, full): (u64, u32) = if compat {
+            (u64::from(*element.cast::<u32>()), *element.add(4).cast())
+        } else {
+            (*element.cast(), *element.add(8).cast())
+        };
+        // The kernel wrote no more than the caller had room for.
+        let mut len = u64::from(full);
+        if i < (*scratch).entries.into() {
+            let at = opaque((*scratch).entry_at + (i << shift));
+            if at > limit() - 64 {
+                return false;
+            }
+            let element = record.add(at as usize);
+            let room: u32 = if compat { *element.add(4).cast() } else { *element.add(8).cast() };
+            if len > room.into() {
+                len = room.into();
+            }
+        }
+        let mut len = opaque(len);
+        if len > MAX_NAME as u64 {
+            len = MAX_NAME as u64;
+        }
+        let used = read_volatile(&raw const (*scratch).names);
+        let at = opaque((*scratch).names_at + used);
+        if at > limit() - NAME - MAX_NAME as u64 {
+            return false;
+        }
+        let header = record.add(at as usize).cast::<NameHeader>();
+        (*header).reserved = 0;
+        (*header).full = full;
+        if pointer == 0 || full == 0 {
+            (*header).status = Status::Absent as u8;
+            len = 0;
+        } else if !mem::read_user(record.add((at + NAME) as usize), len as u32, pointer) {
+            (*header).status = Status::Faulted as u8;
+            len = 0;
+        } else if len < full.into() {
+            (*header).status = Status::Partial as u8;
+        } else {
+            (*header).status = Status::Read as u8;
+        }
+        (*header).len = len as u16;
+        write_volatile(&raw mut (*scratch).names, used + NAME + ((len + 7) & !7));
+        true
+    }
+}
+
+/// Hands a record to the ring buffer.
+///
+/// A wakeup costs the traced call several microseconds, so the reader looks by
+/// itself many times a second, and is woken only as the ring fills: when the
+/// fill passes the mark, and again at each further step of `wake_shift`.
+///
+/// # Safety
+/// `record` is readable for `len` bytes.
+#[inline(always)]
+unsafe fn output(record: *mut u8, len: u64) -> bool {
+    // SAFETY: the caller vouches for `record`; the ring is a live map.
+    unsafe {
+        let before = RING.query(0);
+        let after = before + len;
+        let step = config!(wake_shift);
+        let wake = after > config!(wake_mark) && (before >> step) != (after >> step);
+        let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+        let ring = (&raw const RING).cast_mut().cast();
+        generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) == 0
+    }
+}
+
+/// Counts a call whose record was written, or was not for want of room.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn count_call(thread: *mut Thread, written: bool) {
+    // SAFETY: fields of live objects.
+    unsafe {
+        count(|stats| [&raw mut (*stats).seen]);
+        if !written {
+            count(|stats| [&raw mut (*stats).ring_full]);
+        }
+        if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
+            count(|stats| [&raw mut (*stats).ended]);
+        }
+    }
+}
