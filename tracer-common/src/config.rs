@@ -167,7 +167,76 @@ pub struct Offsets {
     pub mount_parent: u32,
     /// `mount.mnt_mountpoint`
     pub mount_mountpoint: u32,
+    /// `task_struct.files`
+    pub task_files: u32,
+    /// `files_struct.fdt`
+    pub files_fdt: u32,
+    /// `fdtable.max_fds`
+    pub fdt_max: u32,
+    /// `fdtable.fd`
+    pub fdt_fd: u32,
+    /// `file.private_data`
+    pub file_private: u32,
+    /// `file.f_flags`
+    pub file_flags: u32,
+    /// `socket.type`
+    pub socket_type: u32,
+    /// `socket.file`
+    pub socket_file: u32,
+    /// `socket.sk`
+    pub socket_sk: u32,
+    /// From the socket to its inode's number: `socket_alloc.vfs_inode` and
+    /// `inode.i_ino`.
+    pub socket_ino: u32,
+    /// Bytes of `struct sock` that are looked at; 0 where its layout is not known, and
+    /// then nothing of the socket is captured.
+    pub sock_size: u32,
+    /// `sock_common.skc_family`
+    pub sock_family: u32,
+    /// `sock_common.skc_num`
+    pub sock_num: u32,
+    /// `sock_common.skc_dport`
+    pub sock_dport: u32,
+    /// `sock_common.skc_rcv_saddr`
+    pub sock_saddr: u32,
+    /// `sock_common.skc_daddr`
+    pub sock_daddr: u32,
+    /// `sock_common.skc_v6_rcv_saddr`
+    pub sock_saddr6: u32,
+    /// `sock_common.skc_v6_daddr`
+    pub sock_daddr6: u32,
+    /// `sock_common.skc_net`
+    pub sock_net: u32,
+    /// `sock_common.skc_cookie`
+    pub sock_cookie: u32,
+    /// `sock.sk_protocol`
+    pub sock_protocol: u32,
+    /// `sock.sk_rcvbuf`
+    pub sock_rcvbuf: u32,
+    /// `sock.sk_backlog.rmem_alloc`
+    pub sock_rmem: u32,
+    /// `sock.sk_rcvtimeo`
+    pub sock_rcvtimeo: u32,
+    /// `sock.sk_err`
+    pub sock_err: u32,
+    /// `unix_sock.addr`
+    pub unix_addr: u32,
+    /// `unix_sock.peer`
+    pub unix_peer: u32,
+    /// `unix_address.len`
+    pub unix_len: u32,
+    /// `unix_address.name`, past its family.
+    pub unix_name: u32,
+    /// `netlink_sock.portid`
+    pub netlink_portid: u32,
+    /// `netlink_sock.dst_portid`
+    pub netlink_dst: u32,
+    /// Nanoseconds of a tick of the kernel's clock (1 / HZ); 0 where it is not known.
+    pub tick_ns: u32,
 }
+
+/// Most of `struct sock` that can be looked at, bytes.
+pub const MAX_SOCK: usize = 1024;
 
 /// The read-only global `CONFIG` of the kernel programs.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -211,7 +280,7 @@ pub struct Config {
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 72 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 80 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 72;
 

@@ -99,6 +99,9 @@ pub enum SectionKind {
     /// The path of the executable: its components, last one first, each with a
     /// NUL. In [`RecordKind::Image`].
     Exe = 7,
+    /// [`Socket`], and the bytes of the names of an AF_UNIX one. Absent where there is
+    /// no such descriptor, and not captured where another file has taken its place.
+    Socket = 8,
 }
 
 /// How the reading of something went.
@@ -158,6 +161,7 @@ impl TryFrom<u16> for SectionKind {
             Self::ExitHeaders,
             Self::Names,
             Self::Exe,
+            Self::Socket,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == raw)
@@ -265,6 +269,8 @@ pub mod unknown {
     pub const EXEC_ID: u32 = 1 << 5;
     /// The path of the executable.
     pub const EXE: u32 = 1 << 6;
+    /// The socket.
+    pub const SOCKET: u32 = 1 << 7;
 }
 
 /// A timeout as it lies in user memory: two 64-bit fields, or two 32-bit fields
@@ -295,6 +301,62 @@ pub struct Call {
     /// The timeout at exit.
     pub remaining: Timeout,
 }
+
+/// Most bytes of an AF_UNIX socket's name (`sun_path`, unix(7)).
+pub const MAX_UNIX_NAME: usize = 112;
+
+/// The socket that the first argument stands for, as it was when the call ended. The
+/// names of an AF_UNIX socket follow: `local_len` bytes, then `peer_len`, each padded
+/// to 8.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Socket {
+    /// Inode number, as in /proc/PID/fd.
+    pub inode: u64,
+    /// Cookie; 0 where it has none.
+    pub cookie: u64,
+    /// SO_RCVTIMEO in ns; `i64::MAX` for none, negative where it is not known.
+    pub rcvtimeo: i64,
+    /// Address, the first 4 bytes for IPv4; for AF_NETLINK the port id.
+    pub local: [u8; 16],
+    /// The peer's.
+    pub peer: [u8; 16],
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// SO_RCVBUF, bytes.
+    pub rcvbuf: u32,
+    /// Bytes that its receive queue takes (`sk_rmem_alloc`).
+    pub rmem: u32,
+    /// The pending error (`sk_err`), an errno; 0 for none.
+    pub error: u32,
+    /// Address family.
+    pub family: u16,
+    /// SOCK_…
+    pub kind: u16,
+    /// Protocol of the family.
+    pub protocol: u16,
+    /// Port, in host byte order.
+    pub local_port: u16,
+    /// The peer's.
+    pub peer_port: u16,
+    /// Bytes of the name that follows.
+    pub local_len: u16,
+    /// Bytes of the peer's.
+    pub peer_len: u16,
+    /// Bits of [`socket`].
+    pub flags: u16,
+}
+
+/// Bits of [`Socket::flags`].
+pub mod socket {
+    /// The descriptor is open, but no socket: nothing else means anything.
+    pub const NONE: u16 = 1 << 0;
+    /// O_NONBLOCK is set.
+    pub const NONBLOCK: u16 = 1 << 1;
+}
+
+/// Bytes of the longest section of a [`Socket`].
+pub const MAX_SOCKET: usize = size_of::<Socket>() + 2 * MAX_UNIX_NAME;
 
 /// The start of one message's source address.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -149,6 +149,7 @@ fn unseen<R: Regs, L: Loop>(
             (*thread).fresh = 1;
         }
         (*thread).headers_read = 0;
+        (*thread).file = 0;
         (*thread).ip = regs.ip();
         (*thread).sp = regs.sp();
         (*call).header.entry_ns = 0;

@@ -18,7 +18,7 @@ use crate::{
     exe,
     maps::{RING, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
-    snapshot,
+    snapshot, socket,
     walk::{Body, Loop},
 };
 
@@ -55,9 +55,13 @@ pub unsafe fn write_short(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         let call = &raw mut (*thread).call;
-        (*call).header.cpu = cpu_id();
-        (*call).header.len = CALL as u32;
-        count_call(thread, output(call.cast(), CALL));
+        let cpu = cpu_id();
+        (*call).header.cpu = cpu;
+        let Some(scratch) = scratch_of(thread, cpu) else { return };
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        mem::read_kernel(record, CALL as u32, call.cast());
+        let len = CALL + socket::append(scratch, thread, CALL);
+        count_call(thread, output_scratch(scratch, len));
     }
 }
 
@@ -165,7 +169,9 @@ unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
         (*header).len = names as u32;
         (*header).full = names as u32;
         (*header).count = (*scratch).exits;
-        count_call(thread, output_scratch(scratch, at + SECTION + names));
+        let len = at + SECTION + names;
+        let len = len + socket::append(scratch, thread, len);
+        count_call(thread, output_scratch(scratch, len));
     }
 }
 
@@ -212,7 +218,7 @@ unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
 /// Bytes that a record may have with the configured number of messages, before
 /// the path of the executable.
 #[inline(always)]
-fn limit() -> u64 {
+pub fn limit() -> u64 {
     CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
 }
 

@@ -24,6 +24,7 @@ mod pending;
 mod regs;
 mod signals;
 mod snapshot;
+mod socket;
 mod task;
 mod walk;
 

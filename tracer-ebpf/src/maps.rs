@@ -41,6 +41,9 @@ pub struct Thread {
     /// The kernel's own copy of the timeout while the call runs; 0 where there is
     /// none or it is not known.
     pub kernel_timeout: u64,
+    /// The file that the first argument stood for when the call began; 0 where there
+    /// was none or it is not known.
+    pub file: u64,
     /// Where the call was made from: a restart comes from the same place.
     pub ip: u64,
     pub sp: u64,

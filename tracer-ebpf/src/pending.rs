@@ -17,7 +17,7 @@ use crate::{
     maps::{BLANK, IN_USE, OVERFLOWS, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem,
     regs::Regs,
-    signals, snapshot, task,
+    signals, snapshot, socket, task,
     walk::Loop,
 };
 
@@ -98,7 +98,9 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         if (*thread).fresh != 0 {
             emit::write_image::<L>(thread);
         }
+        (*thread).file = 0;
         if abi::arguments(regs, matched, &raw mut (*call).header.args) {
+            (*thread).file = socket::file_of((*call).header.args[0] as u32);
             snapshot::timeout(call, matched, SectionKind::TimeoutRequested);
             if config!(messages) != 0 {
                 snapshot::read_headers::<L>(

@@ -73,6 +73,12 @@ impl Current {
         self.0.pointer(config!(offsets.task_signal)).u32(config!(offsets.signal_live)) == 0
     }
 
+    /// The table of descriptors (`struct fdtable`).
+    #[inline(always)]
+    pub fn descriptors(self) -> Kernel {
+        self.0.pointer(config!(offsets.task_files)).pointer(config!(offsets.files_fdt))
+    }
+
     /// The file that the process executes; 0 where it has none.
     #[inline(always)]
     pub fn exe_file(self) -> *const u8 {

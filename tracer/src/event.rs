@@ -4,7 +4,7 @@
 //! Nothing is silently absent. A field that does not apply is left out; a field
 //! that applies and could not be had is null, and [`Event::missing`] names it.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -28,6 +28,8 @@ pub enum Reason {
     StartedBeforeAttach,
     /// The thread ended before the call returned.
     ThreadExited,
+    /// The descriptor is open, but no socket.
+    NotASocket,
 }
 
 /// One traced call.
@@ -54,6 +56,10 @@ pub struct Event {
     /// The arguments, in the order of the declaration.
     #[serde(serialize_with = "map")]
     pub args: Vec<(&'static str, Arg)>,
+    /// The socket as it was when the call ended; left out where the descriptor is not
+    /// open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<Known<Socket>>,
     /// The return value.
     pub ret: Option<i64>,
     /// The error, if the call failed.
@@ -67,6 +73,60 @@ pub struct Event {
     pub truncated: Option<Truncated>,
     /// What could not be had, by path, with the reason.
     pub missing: BTreeMap<String, Reason>,
+}
+
+/// A socket.
+#[derive(Clone, Debug, Serialize)]
+pub struct Socket {
+    /// Address family.
+    pub family: Cow<'static, str>,
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: Cow<'static, str>,
+    /// Protocol of the family; a number where it has no name.
+    pub protocol: Cow<'static, str>,
+    /// Address; null where it has none.
+    pub local: Option<Address>,
+    /// The peer's address.
+    pub peer: Option<Address>,
+    /// Inode number, as in /proc/PID/fd and ss(8).
+    pub inode: u64,
+    /// Cookie; null where nobody has asked for one yet.
+    pub cookie: Option<u64>,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// SO_RCVBUF, bytes.
+    pub rcvbuf: u32,
+    /// Bytes that the receive queue takes of it.
+    pub rmem: u32,
+    /// SO_RCVTIMEO; null for none.
+    pub rcvtimeo: Option<Timespec>,
+    /// Whether O_NONBLOCK is set.
+    pub nonblocking: bool,
+    /// The error that the next call will return.
+    pub pending_error: Option<Errno>,
+}
+
+/// Where a socket is bound or connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Address {
+    /// IPv4 or IPv6.
+    Inet {
+        /// Address.
+        ip: std::net::IpAddr,
+        /// Port.
+        port: u16,
+    },
+    /// The path of a local socket.
+    Path(Text<UnixPath>),
+    /// The abstract name of a local socket, without the leading NUL.
+    Abstract(Text<Abstract>),
+    /// A netlink port.
+    Netlink {
+        /// Port id; 0 is the kernel.
+        pid: u32,
+    },
 }
 
 /// A value that applies: known, or null because it could not be had.

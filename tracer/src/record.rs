@@ -16,7 +16,7 @@ use tracer_common::{
     abi::Abi,
     record::{
         self, Call, CompatMmsghdr, Mmsghdr, NameHeader, RecordKind, SectionHeader, SectionKind,
-        Status, Task, Timeout, padded,
+        Socket, Status, Task, Timeout, padded,
     },
     registry::{self, EventId},
 };
@@ -154,6 +154,21 @@ pub struct Record<'a> {
     pub messages: Option<Messages<'a>>,
     /// The path of the executable, in the record of a program image.
     pub exe: Option<Exe<'a>>,
+    /// The socket, where the record says anything of it.
+    pub socket: Option<SocketFacts<'a>>,
+}
+
+/// What was found of the call's socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketFacts<'a> {
+    /// How reading went; of no meaning unless it was read.
+    pub status: Status,
+    /// The facts.
+    pub socket: Socket,
+    /// The name of an AF_UNIX socket.
+    pub local: &'a [u8],
+    /// Its peer's.
+    pub peer: &'a [u8],
 }
 
 /// The path of an executable.
@@ -230,17 +245,17 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     let remaining =
         timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
     let deleted = header.flags & record::flags::EXE_DELETED != 0;
-    let (messages, exe) = sections(&mut cursor, abi, deleted)?;
-    Ok(Record { kind, call, event, abi, requested, remaining, messages, exe })
+    let (messages, exe, socket) = sections(&mut cursor, abi, deleted)?;
+    Ok(Record { kind, call, event, abi, requested, remaining, messages, exe, socket })
 }
 
+/// What follows the fixed part.
+type Rest<'a> = (Option<Messages<'a>>, Option<Exe<'a>>, Option<SocketFacts<'a>>);
+
 /// Reads the sections after the fixed part.
-fn sections<'a>(
-    cursor: &mut Cursor<'a>,
-    abi: Abi,
-    deleted: bool,
-) -> Result<(Option<Messages<'a>>, Option<Exe<'a>>), RecordError> {
-    let (mut entry, mut exit, mut names, mut exe) = (None, None, None, None);
+fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest<'a>, RecordError> {
+    let (mut entry, mut exit, mut names) = (None, None, None);
+    let (mut exe, mut socket) = (None, None);
     while !cursor.rest.is_empty() {
         let section: SectionHeader = cursor.take("section header")?;
         let len = usize::try_from(section.len).unwrap_or(usize::MAX);
@@ -263,6 +278,7 @@ fn sections<'a>(
                 let status = status(section.status)?;
                 exe.replace(Exe { status, components: body, deleted }).is_some()
             }
+            SectionKind::Socket => socket.replace(socket_facts(&section, body)?).is_some(),
             SectionKind::Task | SectionKind::TimeoutRequested | SectionKind::TimeoutRemaining => {
                 true
             }
@@ -281,7 +297,7 @@ fn sections<'a>(
         (None, None, None) => None,
         _ => return Err(RecordError::Inconsistent("messages")),
     };
-    Ok((messages, exe))
+    Ok((messages, exe, socket))
 }
 
 fn fixed(
@@ -348,6 +364,20 @@ fn name_list<'a>(section: &SectionHeader, body: &'a [u8]) -> Result<Vec<Name<'a>
         return Err(RecordError::Inconsistent("names"));
     }
     Ok(names)
+}
+
+fn socket_facts<'a>(
+    section: &SectionHeader,
+    body: &'a [u8],
+) -> Result<SocketFacts<'a>, RecordError> {
+    let mut cursor = Cursor { rest: body };
+    let socket: Socket = cursor.take("socket")?;
+    Ok(SocketFacts {
+        status: status(section.status)?,
+        socket,
+        local: cursor.bytes("socket's name", socket.local_len.into())?,
+        peer: cursor.bytes("socket's peer", socket.peer_len.into())?,
+    })
 }
 
 fn unknown(what: &'static str, value: impl Into<u64>) -> RecordError {

@@ -3,10 +3,12 @@
 mod errno;
 mod family;
 mod msg;
+mod socket;
 
 pub use errno::{ERRNO, errno_name};
 pub use family::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, FAMILIES, family_name};
 pub use msg::MSG;
+pub use socket::{protocol_name, socket_type_name};
 
 /// A set of named bits.
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ mod args;
 mod clock;
 mod mmsg;
 mod sockaddr;
+mod socket;
 
 use std::collections::BTreeMap;
 
@@ -58,6 +59,7 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     let exit = clock.wall(header.exit_ns);
     let args = args::decode(record, &mut missing);
     let (messages, truncated) = mmsg::decode(record, &mut missing);
+    let socket = socket::decode(record, &mut missing);
     Event {
         schema: SCHEMA,
         time: if began { clock.wall(header.entry_ns) } else { None },
@@ -72,6 +74,7 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
         },
         process: process(record, clock, &mut missing),
         args,
+        socket,
         ret: returned.then_some(header.ret),
         error: if returned { error(header.ret) } else { None },
         latency_ns: (began && returned).then(|| header.exit_ns.saturating_sub(header.entry_ns)),

@@ -2,7 +2,7 @@
 //! and, where it has none, what is fixed by its interfaces.
 
 use tracer_common::{
-    config::{Offsets, Registers},
+    config::{MAX_SOCK, Offsets, Registers},
     record::unknown,
 };
 
@@ -210,6 +210,10 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
             (&mut offsets.mount_mountpoint, find("mount.mnt_mountpoint")),
         ],
     );
+    socket(btf, offsets);
+    if offsets.sock_size == 0 {
+        unknown_fields |= unknown::SOCKET;
+    }
     layout.task_unknown = unknown_fields;
     offsets.task_signal = find("task_struct.signal").unwrap_or(0);
     offsets.signal_live = find("signal_struct.live").unwrap_or(0);
@@ -217,4 +221,59 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
     // (include/linux/signal_types.h).
     offsets.sigaction_handler = find("k_sigaction.sa.sa_handler").unwrap_or(0);
     offsets.sigaction_flags = find("k_sigaction.sa.sa_flags").unwrap_or(8);
+}
+
+/// Where the socket lies; without all of it nothing of the socket is captured.
+fn socket(btf: Option<&Btf>, offsets: &mut Offsets) {
+    let size = btf.and_then(|btf| known_socket(btf, offsets));
+    offsets.sock_size = size.unwrap_or(0).min(u32::try_from(MAX_SOCK).unwrap_or(u32::MAX));
+    offsets.tick_ns = tick_ns().unwrap_or(0);
+}
+
+/// How long a tick of the kernel's clock is. The kernel keeps SO_RCVTIMEO in ticks, so
+/// the shortest timeout reads back as one (net/core/sock.c, sock_set_timeout).
+fn tick_ns() -> Option<u32> {
+    let socket = std::os::unix::net::UnixDatagram::unbound().ok()?;
+    socket.set_read_timeout(Some(std::time::Duration::from_micros(1))).ok()?;
+    let tick = socket.read_timeout().ok()??.as_micros();
+    // Rounded down to microseconds: 3333 of 300 Hz.
+    let hz = (1_000_000 + tick / 2).checked_div(tick)?;
+    u32::try_from(1_000_000_000u128.checked_div(hz)?).ok()
+}
+
+/// Fills in the offsets, and returns the size of `struct sock`.
+fn known_socket(btf: &Btf, offsets: &mut Offsets) -> Option<u32> {
+    let find = |path: &str| btf.offset(path).ok();
+    let common = |field: &str| find(&format!("sock.__sk_common.{field}"));
+    offsets.task_files = find("task_struct.files")?;
+    offsets.files_fdt = find("files_struct.fdt")?;
+    offsets.fdt_max = find("fdtable.max_fds")?;
+    offsets.fdt_fd = find("fdtable.fd")?;
+    offsets.file_private = find("file.private_data")?;
+    offsets.file_flags = find("file.f_flags")?;
+    offsets.socket_type = find("socket.type")?;
+    offsets.socket_file = find("socket.file")?;
+    offsets.socket_sk = find("socket.sk")?;
+    offsets.socket_ino = find("socket_alloc.vfs_inode")? + find("inode.i_ino")?;
+    offsets.sock_family = common("skc_family")?;
+    offsets.sock_num = common("skc_num")?;
+    offsets.sock_dport = common("skc_dport")?;
+    offsets.sock_saddr = common("skc_rcv_saddr")?;
+    offsets.sock_daddr = common("skc_daddr")?;
+    offsets.sock_saddr6 = common("skc_v6_rcv_saddr")?;
+    offsets.sock_daddr6 = common("skc_v6_daddr")?;
+    offsets.sock_net = common("skc_net")?;
+    offsets.sock_cookie = common("skc_cookie")?;
+    offsets.sock_protocol = find("sock.sk_protocol")?;
+    offsets.sock_rcvbuf = find("sock.sk_rcvbuf")?;
+    offsets.sock_rmem = find("sock.sk_backlog.rmem_alloc")?;
+    offsets.sock_rcvtimeo = find("sock.sk_rcvtimeo")?;
+    offsets.sock_err = find("sock.sk_err")?;
+    offsets.unix_addr = find("unix_sock.addr")?;
+    offsets.unix_peer = find("unix_sock.peer")?;
+    offsets.unix_len = find("unix_address.len")?;
+    offsets.unix_name = find("unix_address.name")? + 2;
+    offsets.netlink_portid = find("netlink_sock.portid")?;
+    offsets.netlink_dst = find("netlink_sock.dst_portid")?;
+    btf.size("sock").ok()
 }
