@@ -9,7 +9,9 @@ use core::ptr::read_volatile;
 use tracer_common::{
     config::MAX_SOCK,
     flags::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX},
-    record::{MAX_SOCKET, MAX_UNIX_NAME, SectionHeader, SectionKind, Socket, Status, socket},
+    record::{
+        MAX_SOCKET, MAX_UNIX_NAME, SectionHeader, SectionKind, Socket, Status, flags, socket,
+    },
 };
 
 use crate::{
@@ -79,7 +81,9 @@ pub unsafe fn append(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64
         };
         let file = file_of((*thread).call.header.args[0] as u32);
         let before = (*thread).file;
-        let status = if file == 0 {
+        let status = if (*thread).call.header.flags & flags::ARGS_FAULTED != 0 {
+            Status::Faulted
+        } else if file == 0 {
             Status::Absent
         } else if before != 0 && before != file {
             Status::NotCaptured

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::batch::Batch;
+use super::describe;
 use super::entry::{Entry, invoke};
 use super::process;
 use super::truth::{Clock, absent, error, flags, hex, interval, name};
@@ -146,6 +147,7 @@ impl Made<'_> {
         let entered_by = inside.map_or(self.left, |inside| inside.seen);
         let received = usize::try_from(self.ret).unwrap_or(0);
         let shown = received.min(limit);
+        let (socket, missing) = describe::socket(call.fd);
         let mut truth = json!({
             "schema": "tracer.event/1",
             "time": interval(self.entered.wall, entered_by.wall),
@@ -154,12 +156,13 @@ impl Made<'_> {
             "syscall": {"name": entry.syscall_name(), "nr": entry.nr(), "abi": entry.abi()},
             "process": process::identity(),
             "args": self.args_truth(),
+            "socket": socket,
             "ret": self.ret,
             "error": error(self.ret),
             "latency_ns": interval(at_least, lasted),
             "messages": absent(),
             "truncated": null,
-            "missing": {},
+            "missing": missing,
         });
         if let Some(cpu) = only_cpu() {
             truth["cpu"] = json!(cpu);

@@ -97,6 +97,7 @@ pub fn socketcall_fault(context: &Context) {
     for arg in ["sockfd", "msgvec", "vlen", "flags", "timeout"] {
         truth["args"][arg] = serde_json::json!({"value": null});
     }
+    truth["socket"] = serde_json::Value::Null;
     truth["missing"] = reasons(&["fault"]);
     context.recorder.record(&truth);
 }

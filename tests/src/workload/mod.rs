@@ -11,6 +11,7 @@ pub mod batch;
 pub mod blocking;
 pub mod call;
 pub mod compat;
+mod describe;
 pub mod entry;
 pub mod errors;
 pub mod family;

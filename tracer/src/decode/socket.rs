@@ -17,6 +17,8 @@ use crate::{
 };
 
 const NS: i64 = 1_000_000_000;
+/// No such descriptor.
+const EBADF: i64 = 9;
 
 /// The socket; None where the field does not apply.
 pub fn decode(record: &Record<'_>, missing: &mut Missing) -> Option<Known<Socket>> {
@@ -26,7 +28,8 @@ pub fn decode(record: &Record<'_>, missing: &mut Missing) -> Option<Known<Socket
     };
     let Some(facts) = &record.socket else {
         // An older recording says nothing.
-        return if record.task().unknown & unknown::SOCKET != 0 {
+        let applies = record.call.header.ret != -EBADF;
+        return if applies && record.task().unknown & unknown::SOCKET != 0 {
             unknown(Reason::UnsupportedKernel)
         } else {
             None
@@ -36,6 +39,7 @@ pub fn decode(record: &Record<'_>, missing: &mut Missing) -> Option<Known<Socket
         Status::Absent => None,
         Status::Read if facts.socket.flags & socket::NONE != 0 => unknown(Reason::NotASocket),
         Status::Read => Some(Known(Some(decoded(facts, missing)))),
+        Status::Faulted => unknown(Reason::Fault),
         _ => unknown(Reason::NotCaptured),
     }
 }

@@ -50,6 +50,11 @@ fn without_type_information_calls_are_traced_and_the_rest_is_named() {
             for field in unknown {
                 call["missing"][format!("process.{field}")] = json!("unsupported_kernel");
             }
+            // Nothing is said of a descriptor that is not open.
+            if call["socket"].get("$absent").is_none() {
+                call["socket"] = json!(null);
+                call["missing"]["socket"] = json!("unsupported_kernel");
+            }
             let process = &mut call["process"];
             process["ppid"] = json!(null);
             process["start_time"] = json!(null);

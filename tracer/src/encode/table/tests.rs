@@ -46,6 +46,7 @@ fn event(ms: i64, pid: u32, comm: &[u8]) -> Event {
             ("flags", Arg { names: Some(flag_names(0)), ..arg(Value::Unsigned(0)) }),
             ("timeout", arg(Value::Null)),
         ],
+        socket: None,
         ret: Some(0),
         error: None,
         latency_ns: Some(591),
