@@ -69,6 +69,8 @@ fn family_name(family: c_int) -> &'static str {
         libc::AF_INET6 => "AF_INET6",
         libc::AF_UNIX => "AF_UNIX",
         libc::AF_NETLINK => "AF_NETLINK",
+        libc::AF_PACKET => "AF_PACKET",
+        libc::AF_VSOCK => "AF_VSOCK",
         other => panic!("no scenario has sockets of family {other}"),
     }
 }
@@ -101,6 +103,10 @@ fn address(fd: c_int, tell: Tell) -> Value {
         return Value::Null;
     }
     let len = len.into();
+    let family = libc::c_int::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
+    if matches!(family, libc::AF_PACKET | libc::AF_VSOCK) {
+        return Value::Null;
+    }
     let mut told = name(Some(&bytes[..usize::try_from(len).expect("short")]), len, len);
     let fields = told.as_object_mut().expect("an address");
     let unbound = fields.get("port") == Some(&json!(0))

@@ -16,6 +16,7 @@ pub mod entry;
 pub mod errors;
 pub mod family;
 pub mod flood;
+pub mod kinds;
 pub mod options;
 pub mod process;
 pub mod received;
@@ -58,6 +59,7 @@ const SCENARIOS: &[Scenario] = &[
     ("udp6", "datagrams over IPv6", received::udp6),
     ("unix", "AF_UNIX senders with paths, abstract names and no name", received::unix),
     ("netlink", "a dump of links, and multicast between two sockets of ours", received::netlink),
+    ("kinds", "one call on sockets of every kind", kinds::kinds),
     ("vlen", "a full batch of --vlen and a half-full one", received::vlen),
     ("null-name", "messages without a name buffer", received::null_name),
     ("short-name", "name buffers shorter than the names", received::short_name),

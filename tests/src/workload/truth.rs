@@ -120,6 +120,7 @@ pub fn error(ret: i64) -> Value {
         libc::ENOSYS => "ENOSYS",
         libc::ENOTSOCK => "ENOTSOCK",
         libc::ECONNREFUSED => "ECONNREFUSED",
+        libc::ENOTCONN => "ENOTCONN",
         _ => panic!("no scenario provokes errno {errno}"),
     };
     json!({"name": name, "errno": errno})

@@ -9,6 +9,7 @@ mod confusion;
 mod errors;
 mod family;
 mod signals;
+mod sockets;
 mod udp;
 mod unix_netlink;
 
