@@ -50,8 +50,37 @@ fn bad_values_are_usage_errors() {
     refused(2, &["--hook=magic"], &["--hook"]);
     refused(2, &["--follow"], &["--follow", "--pid"]);
     refused(2, &["--write=nowhere"], &["--write", "file:"]);
+    refused(2, &["--filter"], &["--filter"]);
     refused(2, &["--no-such-option"], &["--no-such-option"]);
     refused(2, &["no-such-command"], &["no-such-command"]);
+}
+
+/// Before anything is attached or opened, also where there is nothing to replay.
+#[test]
+fn filters_that_are_none_are_shown_where_they_are_wrong() {
+    for (filter, words) in [
+        (
+            "args.vln > 16",
+            [
+                "unknown field args.vln; did you mean args.vlen?",
+                "    args.vln > 16\n    ^^^^^^^^\n",
+            ],
+        ),
+        (
+            "ret < 0 && args.vlen == \"four\"",
+            [
+                "args.vlen is a number from 0 up, not a text",
+                "    ret < 0 && args.vlen == \"four\"\n                            ^^^^^^\n",
+            ],
+        ),
+        ("ret <", ["expected a field or a value, not the end", "    ret <\n         ^\n"]),
+        ("", ["expected a field or a value", "^"]),
+    ] {
+        refused(2, &["--filter", filter], &words);
+        refused(2, &["--filter", "ret < 0", "--filter", filter], &words);
+        refused(2, &["replay", "/no/such/recording", "--filter", filter], &words);
+        refused(2, &["--filter", filter, "-w", "file:/no/such/folder/events", "--", "x"], &words);
+    }
 }
 
 #[test]

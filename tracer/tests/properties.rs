@@ -1,6 +1,8 @@
 //! Properties that hold for any bytes: nothing panics, nothing loops, and what is
 //! accepted becomes one line of JSON.
 
+mod common;
+
 use proptest::prelude::*;
 use tracer::{
     decode::{self, Clock},
@@ -131,6 +133,12 @@ proptest! {
         for field in ["time", "latency_ns", "ret"] {
             prop_assert_eq!(value[field].is_null(), !value["missing"][field].is_null(), "{}", text);
         }
+    }
+
+    #[test]
+    fn filters_see_what_the_json_shows(bytes in whole()) {
+        let record = record::parse(&bytes).expect("a well-formed record");
+        common::assert_fields(&decode::decode(&record, &clock()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tracer_common::registry::Event;
 
 use super::parse;
 use crate::{
-    filter::{Pattern, Term},
+    filter::{Pattern, Term, expr::Expression},
     sink::Destination,
 };
 
@@ -133,6 +133,10 @@ pub struct Select {
     /// Cgroups (v2), and those below them
     #[arg(long, value_name = "PATH", value_parser = parse::text)]
     pub cgroup: Vec<Term<String>>,
+    /// A condition on fields of the event, such as 'args.vlen > 16 && ret < 0', with
+    /// == != < <= > >= ~ (glob) in && || ! and ( ); repeatable, and then all must hold
+    #[arg(long, value_name = "EXPR", value_parser = Expression::new)]
+    pub filter: Vec<Expression>,
 }
 
 /// How much of each call is captured, and how.

@@ -64,5 +64,6 @@ pub fn criteria(select: &Select) -> Criteria {
         comms: select.comm.clone(),
         exes: select.exe.clone(),
         cgroups: Vec::new(),
+        conditions: select.filter.iter().flat_map(|expression| expression.0.clone()).collect(),
     }
 }

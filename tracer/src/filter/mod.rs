@@ -1,10 +1,11 @@
 //! Which calls are wanted: by event, process, thread, parent, user, name,
-//! executable and cgroup.
+//! executable and cgroup, and by conditions on any field ([`expr`]).
 //!
 //! Several values of one option are alternatives; several options must all hold;
-//! a negated value excludes. What the kernel can decide is decided there
+//! a negated value excludes. Conditions must all hold. What the kernel can decide is decided there
 //! ([`pushdown`]); the rest is decided here, on the decoded event.
 
+pub mod expr;
 pub mod pushdown;
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, sync::Arc};
@@ -12,6 +13,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, sync::Arc};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::event::Event;
+use expr::Conjunct;
 
 /// One value of an option, perhaps negated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl Pattern {
         Ok(Self::Glob(Arc::new(glob.compile_matcher())))
     }
 
-    fn matches(&self, bytes: &[u8]) -> bool {
+    /// Whether it matches a name.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Exact(name) => name == bytes,
             Self::Glob(glob) => glob.is_match(OsStr::from_bytes(bytes)),
@@ -79,6 +82,8 @@ pub struct Criteria {
     pub exes: Vec<Term<Pattern>>,
     /// `--cgroup`, as ids
     pub cgroups: Vec<Term<u64>>,
+    /// `--filter`
+    pub conditions: Vec<Conjunct>,
 }
 
 impl Criteria {
@@ -98,6 +103,7 @@ impl Criteria {
             && passes(&self.cgroups, |id| *id == process.cgroup.id)
             && bytes(&self.comms, process.comm.bytes.as_deref())
             && bytes(&self.exes, process.exe.bytes.as_deref())
+            && self.conditions.iter().all(|conjunct| conjunct.condition.holds(event))
     }
 
     /// Whether nothing is filtered.
@@ -109,6 +115,7 @@ impl Criteria {
             && self.comms.is_empty()
             && self.exes.is_empty()
             && self.cgroups.is_empty()
+            && self.conditions.is_empty()
     }
 }
 

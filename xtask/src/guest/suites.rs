@@ -93,6 +93,12 @@ pub const LEFT_OUT: &[LeftOut] = &[
     },
     LeftOut {
         guest: None,
+        module: "expressions",
+        tests: &["on_a_recording", "on_calls", "of_one_process"],
+        why: MANY_STARTS,
+    },
+    LeftOut {
+        guest: None,
         module: "follow",
         tests: &["a_process_is_all_of_its_threads", "without_follow_children_are_not_traced"],
         why: MANY_STARTS,

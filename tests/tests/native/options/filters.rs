@@ -12,7 +12,7 @@ use crate::WORKLOAD;
 /// Attaches to a waiting workload with the options that `args` makes of its pid,
 /// lets it go, and expects the calls that `wanted` picks. The options must leave
 /// out all other processes.
-fn attached(
+pub fn attached(
     scenario: &[&str],
     args: impl Fn(&str) -> Vec<String>,
     wanted: impl Fn(&Value) -> bool,
@@ -34,7 +34,7 @@ fn attached(
 }
 
 /// The same with the workload as COMMAND, whose descendants alone are traced.
-fn command(scenario: &[&str], args: &[&str], wanted: impl Fn(&Value) -> bool) {
+pub fn command(scenario: &[&str], args: &[&str], wanted: impl Fn(&Value) -> bool) {
     if !require_root_bpf(module_path!()) {
         return;
     }
@@ -44,7 +44,7 @@ fn command(scenario: &[&str], args: &[&str], wanted: impl Fn(&Value) -> bool) {
     traced.stream.assert_exactly(&traced.truth);
 }
 
-fn strings(args: &[&str]) -> Vec<String> {
+pub fn strings(args: &[&str]) -> Vec<String> {
     args.iter().map(|arg| (*arg).to_owned()).collect()
 }
 

@@ -1,0 +1,244 @@
+//! The table of fields: one row for each, with what it is and where its values lie.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use tracer_common::{record::COMM_LEN, registry::Kind};
+
+use super::field::{
+    Row,
+    Type::{Flag, Ip, Object, Pointer, ShortText, Signed, Span, Text, Time, Unsigned},
+    Value, Visit,
+};
+use crate::event::{self, Arg, Event, FlagNames, Known, Message, Name, Timespec, hex};
+
+/// Fields of the event itself. `seq` is none: it numbers what passes the filters.
+pub const EVENT: &[Row<Event>] = &[
+    Row::new("schema", Text, |event, visit| text(event.schema, visit)),
+    Row::nullable("time", Time, |event, visit| time(event.time, visit)),
+    Row::nullable("time_exit", Time, |event, visit| time(event.time_exit, visit)),
+    Row::new("event", Text, |event, visit| text(event.event, visit)),
+    Row::new("cpu", Unsigned, |event, visit| int(event.cpu, visit)),
+    Row::new("syscall.name", Text, |event, visit| text(event.syscall.name, visit)),
+    Row::new("syscall.nr", Unsigned, |event, visit| int(event.syscall.nr, visit)),
+    Row::new("syscall.abi", Text, |event, visit| text(event.syscall.abi, visit)),
+    Row::new("process.pid", Unsigned, |event, visit| int(event.process.pid, visit)),
+    Row::new("process.tid", Unsigned, |event, visit| int(event.process.tid, visit)),
+    Row::nullable("process.ppid", Unsigned, |event, visit| int(event.process.ppid, visit)),
+    Row::new("process.comm", ShortText(COMM_LEN - 1), |event, visit| {
+        stranger(Some(&event.process.comm), visit)
+    }),
+    Row::nullable("process.comm_hex", Text, |event, visit| {
+        as_hex(Some(&event.process.comm), visit)
+    }),
+    Row::nullable("process.exe", Text, |event, visit| stranger(Some(&event.process.exe), visit)),
+    Row::nullable("process.exe_hex", Text, |event, visit| as_hex(Some(&event.process.exe), visit)),
+    Row::new("process.uid", Unsigned, |event, visit| int(event.process.uid, visit)),
+    Row::new("process.gid", Unsigned, |event, visit| int(event.process.gid, visit)),
+    Row::nullable("process.start_time", Time, |event, visit| {
+        // As it is shown: to hundredths of a second.
+        let start = event.process.start_time.map(|time| time.as_nanosecond());
+        int(start.map(|start| start - start.rem_euclid(10_000_000)), visit)
+    }),
+    Row::new("process.cgroup.id", Unsigned, |event, visit| int(event.process.cgroup.id, visit)),
+    Row::nullable("process.ns.pid", Unsigned, |event, visit| int(event.process.ns.pid, visit)),
+    Row::nullable("process.ns.mnt", Unsigned, |event, visit| int(event.process.ns.mnt, visit)),
+    Row::nullable("process.ns.net", Unsigned, |event, visit| int(event.process.ns.net, visit)),
+    Row::nullable("ret", Signed, |event, visit| int(event.ret, visit)),
+    Row::nullable("error", Object, |event, visit| object(event.error.as_ref(), visit)),
+    Row::nullable("error.name", Text, |event, visit| {
+        event.error.as_ref().is_some_and(|error| text(&error.name, visit))
+    }),
+    Row::nullable("error.errno", Unsigned, |event, visit| {
+        int(event.error.as_ref().map(|error| error.errno), visit)
+    }),
+    Row::nullable("latency_ns", Span, |event, visit| int(event.latency_ns, visit)),
+    Row::nullable("messages", Object, |event, visit| {
+        object(event.messages.as_ref().and_then(|messages| messages.0.as_ref()), visit)
+    }),
+    Row::nullable("truncated", Object, |event, visit| object(event.truncated.as_ref(), visit)),
+    Row::nullable("truncated.messages", Unsigned, |event, visit| {
+        int(event.truncated.map(|truncated| truncated.messages), visit)
+    }),
+    Row::many("missing", Text, |event, visit| event.missing.keys().any(|path| text(path, visit))),
+];
+
+/// Fields of each of the messages.
+pub const MESSAGE: &[Row<Message>] = &[
+    Row::new("len", Unsigned, |message, visit| int(message.len, visit)),
+    Row::new("name", Object, |message, visit| object(message.name.as_ref(), visit)),
+    Row::new("name.family", Text, |message, visit| {
+        message.name.as_ref().and_then(family).is_some_and(|family| text(family, visit))
+    }),
+    Row::new("name.ip", Ip, |message, visit| match message.name {
+        Some(Name::Inet { ip, .. }) => visit(Value::Ip(IpAddr::V4(ip))),
+        Some(Name::Inet6 { ip, .. }) => visit(Value::Ip(IpAddr::V6(ip))),
+        _ => false,
+    }),
+    Row::new("name.port", Unsigned, |message, visit| match message.name {
+        Some(Name::Inet { port, .. } | Name::Inet6 { port, .. }) => int(port, visit),
+        _ => false,
+    }),
+    Row::new("name.flowinfo", Unsigned, |message, visit| match message.name {
+        Some(Name::Inet6 { flowinfo, .. }) => int(flowinfo, visit),
+        _ => false,
+    }),
+    Row::new("name.scope_id", Unsigned, |message, visit| match message.name {
+        Some(Name::Inet6 { scope_id, .. }) => int(scope_id, visit),
+        _ => false,
+    }),
+    Row::new("name.path", Text, |message, visit| stranger(path(message), visit)),
+    Row::new("name.path_hex", Text, |message, visit| as_hex(path(message), visit)),
+    Row::new("name.abstract", Text, |message, visit| stranger(abstract_name(message), visit)),
+    Row::new("name.abstract_hex", Text, |message, visit| as_hex(abstract_name(message), visit)),
+    Row::new("name.pid", Unsigned, |message, visit| match message.name {
+        Some(Name::Netlink { pid, .. }) => int(pid, visit),
+        _ => false,
+    }),
+    Row::new("name.groups", Unsigned, |message, visit| match message.name {
+        Some(Name::Netlink { groups, .. }) => int(groups, visit),
+        _ => false,
+    }),
+    Row::new("name.raw", Text, |message, visit| match &message.name {
+        Some(Name::Raw { raw, .. }) => text(raw, visit),
+        _ => false,
+    }),
+    Row::new("namelen.in", Unsigned, |message, visit| int(message.namelen.before, visit)),
+    Row::new("namelen.out", Unsigned, |message, visit| int(message.namelen.after, visit)),
+    Row::new("flags.value", Unsigned, |message, visit| int(message.flags.value, visit)),
+    Row::new("flags.names", Flag, |message, visit| flags(&message.flags.names, visit)),
+    Row::new("control.len_in", Unsigned, |message, visit| int(message.control.len_in, visit)),
+    Row::new("control.len_out", Unsigned, |message, visit| int(message.control.len_out, visit)),
+];
+
+const SIGNED: &[Row<Arg>] = &[Row::nullable("value", Signed, value)];
+const UNSIGNED: &[Row<Arg>] = &[Row::nullable("value", Unsigned, value)];
+const POINTER: &[Row<Arg>] = &[Row::nullable("value", Pointer, value)];
+const NAMES: &[Row<Arg>] = &[Row::many("names", Flag, |arg, visit| {
+    arg.names.as_ref().is_some_and(|names| flags(names, visit))
+})];
+const TIMEOUT: &[Row<Arg>] = &[
+    Row::nullable("requested", Span, |arg, visit| int(timeout(arg.requested.as_ref()), visit)),
+    Row::nullable("requested.sec", Signed, |arg, visit| {
+        int(part(arg.requested.as_ref(), |time| time.sec), visit)
+    }),
+    Row::nullable("requested.nsec", Signed, |arg, visit| {
+        int(part(arg.requested.as_ref(), |time| time.nsec), visit)
+    }),
+    Row::nullable("remaining", Span, |arg, visit| int(timeout(arg.remaining.as_ref()), visit)),
+    Row::nullable("remaining.sec", Signed, |arg, visit| {
+        int(part(arg.remaining.as_ref(), |time| time.sec), visit)
+    }),
+    Row::nullable("remaining.nsec", Signed, |arg, visit| {
+        int(part(arg.remaining.as_ref(), |time| time.nsec), visit)
+    }),
+];
+const TAGS: &[Row<Arg>] =
+    &[Row::many("tags", Text, |arg, visit| arg.tags.iter().any(|tag| text(tag, &mut *visit)))];
+
+/// Fields of an argument.
+pub fn arg(kind: Kind) -> [&'static [Row<Arg>]; 3] {
+    match kind {
+        Kind::Fd => [SIGNED, &[], TAGS],
+        Kind::Count => [UNSIGNED, &[], TAGS],
+        Kind::MsgFlags => [UNSIGNED, NAMES, TAGS],
+        Kind::Mmsghdrs => [POINTER, &[], TAGS],
+        Kind::Timespec64 | Kind::Timespec32 => [POINTER, TIMEOUT, TAGS],
+    }
+}
+
+/// Numbers of any width, or none.
+trait Int {
+    fn int(self) -> Option<i128>;
+}
+
+impl<T: Into<i128>> Int for Option<T> {
+    fn int(self) -> Option<i128> {
+        self.map(Into::into)
+    }
+}
+
+macro_rules! ints {
+    ($($int:ty)*) => {$(
+        impl Int for $int {
+            fn int(self) -> Option<i128> {
+                Some(self.into())
+            }
+        }
+    )*};
+}
+ints!(u16 u32 u64);
+
+fn int(value: impl Int, visit: Visit<'_>) -> bool {
+    value.int().is_some_and(|value| visit(Value::Int(value)))
+}
+
+fn time(time: Option<Timestamp>, visit: Visit<'_>) -> bool {
+    int(time.map(Timestamp::as_nanosecond), visit)
+}
+
+fn text(text: &str, visit: Visit<'_>) -> bool {
+    visit(Value::Text(text.as_bytes()))
+}
+
+fn object<T>(object: Option<&T>, visit: Visit<'_>) -> bool {
+    object.is_some() && visit(Value::Object)
+}
+
+fn stranger<K>(text: Option<&event::Text<K>>, visit: Visit<'_>) -> bool {
+    text.and_then(|text| text.bytes.as_deref()).is_some_and(|bytes| visit(Value::Text(bytes)))
+}
+
+/// Only where the bytes are not UTF-8, as in the JSON.
+fn as_hex<K>(of: Option<&event::Text<K>>, visit: Visit<'_>) -> bool {
+    let bytes = of.and_then(|text| text.bytes.as_deref());
+    let bytes = bytes.filter(|bytes| std::str::from_utf8(bytes).is_err());
+    bytes.is_some_and(|bytes| text(&hex(bytes), visit))
+}
+
+fn flags(flags: &FlagNames, visit: Visit<'_>) -> bool {
+    flags.names.iter().any(|name| text(name, &mut *visit))
+        || (flags.rest != 0 && text(&format!("{:#x}", flags.rest), visit))
+}
+
+fn value(arg: &Arg, visit: Visit<'_>) -> bool {
+    match arg.value {
+        event::Value::Signed(value) => int(Some(value), visit),
+        event::Value::Unsigned(value) => int(value, visit),
+        event::Value::Pointer(value) => int(value, visit),
+        event::Value::Null => false,
+    }
+}
+
+fn part(time: Option<&Known<Timespec>>, part: fn(&Timespec) -> i64) -> Option<i64> {
+    time?.0.as_ref().map(part)
+}
+
+fn timeout(time: Option<&Known<Timespec>>) -> Option<i128> {
+    let time = time?.0?;
+    Some(i128::from(time.sec) * 1_000_000_000 + i128::from(time.nsec))
+}
+
+fn family(name: &Name) -> Option<&str> {
+    match name {
+        Name::Inet { .. } => Some("AF_INET"),
+        Name::Inet6 { .. } => Some("AF_INET6"),
+        Name::Unix { .. } => Some("AF_UNIX"),
+        Name::Netlink { .. } => Some("AF_NETLINK"),
+        Name::Raw { family, .. } => family.as_deref(),
+    }
+}
+
+fn path(message: &Message) -> Option<&event::Text<event::UnixPath>> {
+    match &message.name {
+        Some(Name::Unix { path, .. }) => path.as_ref(),
+        _ => None,
+    }
+}
+
+fn abstract_name(message: &Message) -> Option<&event::Text<event::Abstract>> {
+    match &message.name {
+        Some(Name::Unix { abstract_name, .. }) => abstract_name.as_ref(),
+        _ => None,
+    }
+}
