@@ -122,6 +122,7 @@ fn number() -> impl Strategy<Value = Number> {
 fn literal() -> impl Strategy<Value = Literal> {
     prop_oneof![
         Just(Literal::Null),
+        any::<bool>().prop_map(Literal::Bool),
         number().prop_map(Literal::Number),
         (any::<u64>(), prop::sample::select(&UNITS[..]))
             .prop_map(|(n, unit)| Literal::Span(n, unit)),

@@ -51,6 +51,7 @@ fn one_shown(value: &Json, ty: Type) -> String {
         (Type::Time, Json::String(text)) => {
             text.parse::<jiff::Timestamp>().unwrap().as_nanosecond().to_string()
         }
+        (Type::Bool, Json::Bool(value)) => u8::from(*value).to_string(),
         (Type::Ip, Json::String(text)) => text.parse::<IpAddr>().unwrap().to_string(),
         (Type::Text | Type::ShortText(_) | Type::Flag, Json::String(text)) => text.clone(),
         _ => panic!("{value} is no {}", ty.name()),

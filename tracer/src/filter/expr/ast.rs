@@ -76,6 +76,8 @@ pub enum Set {
 pub enum Literal {
     /// `null`
     Null,
+    /// `true`, `false`
+    Bool(bool),
     /// `-11`, `0x40`
     Number(Number),
     /// `5ms`
@@ -185,6 +187,7 @@ impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Span(count, unit) => write!(f, "{count}{}", unit.name),
             Self::Text(text) => {

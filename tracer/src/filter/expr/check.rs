@@ -228,6 +228,7 @@ fn wanted(field: &Field, literal: &At<&Literal>, networks: bool) -> Checked<Want
         (Type::Signed | Type::Unsigned | Type::Pointer | Type::Span, Literal::Number(number)) => {
             Ok(Wanted::Int(number.value))
         }
+        (Type::Bool, Literal::Bool(value)) => Ok(Wanted::Int((*value).into())),
         (Type::Span, Literal::Span(count, unit)) => Ok(Wanted::Int(i128::from(*count) * unit.ns)),
         (Type::Time, Literal::Text(text)) => match text.parse::<Timestamp>() {
             Ok(time) => Ok(Wanted::Int(time.as_nanosecond())),

@@ -21,6 +21,8 @@ pub enum Type {
     Span,
     /// A point in time, in nanoseconds since 1970.
     Time,
+    /// True or false, as the numbers 1 and 0.
+    Bool,
     /// A text.
     Text,
     /// A text of at most that many bytes.
@@ -42,6 +44,7 @@ impl Type {
             Self::Pointer => "pointer",
             Self::Span => "length of time",
             Self::Time => "point in time",
+            Self::Bool => "truth value",
             Self::Text | Self::ShortText(_) => "text",
             Self::Flag => "name of a flag",
             Self::Ip => "IP address",
@@ -75,7 +78,7 @@ impl Type {
 /// A value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// A number, pointer, length of time or point in time.
+    /// A number, pointer, length of time, point in time or truth value.
     Int(i128),
     /// A text's bytes.
     Text(&'a [u8]),
@@ -187,7 +190,7 @@ impl PartialEq for Field {
 pub static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
     let mut fields = Vec::new();
     for row in rows::EVENT {
-        if row.path == "ret" {
+        if row.path == "socket" {
             args(&mut fields);
         }
         fields.push(field(row, "", From::Event(row.get)));

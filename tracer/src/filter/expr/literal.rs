@@ -1,4 +1,4 @@
-//! Values in expressions: null, numbers, lengths of time, texts.
+//! Values in expressions: null, true and false, numbers, lengths of time, texts.
 
 use winnow::{
     Parser,
@@ -17,7 +17,9 @@ use super::{
 /// A value.
 pub fn literal(input: &mut Input<'_>) -> Parsed<At<Literal>> {
     let null = keyword("null").value(Literal::Null);
-    placed(alt((null, number, text))).parse_next(input)
+    let yes = keyword("true").value(Literal::Bool(true));
+    let no = keyword("false").value(Literal::Bool(false));
+    placed(alt((null, yes, no, number, text))).parse_next(input)
 }
 
 fn number(input: &mut Input<'_>) -> Parsed<Literal> {

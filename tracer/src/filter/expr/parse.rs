@@ -8,7 +8,7 @@
 //!         | operand "in" ( "(" literal { "," literal } ")" | operand )
 //! operand = field [ "&" number ] | literal
 //! field   = letter { letter | digit | "_" | "." }
-//! literal = "null" | number | number unit | text
+//! literal = "null" | "true" | "false" | number | number unit | text
 //! number  = [ "-" ] ( digits | "0x" hexdigits )
 //! unit    = "ns" | "us" | "µs" | "ms" | "s" | "m" | "h"
 //! text    = '"' { any | "\\" | "\"" | "\'" } '"', or the same between '

@@ -7,7 +7,7 @@ use tracer_common::{record::COMM_LEN, registry::Kind};
 
 use super::field::{
     Row,
-    Type::{Flag, Ip, Object, Pointer, ShortText, Signed, Span, Text, Time, Unsigned},
+    Type::{Bool, Flag, Ip, Object, Pointer, ShortText, Signed, Span, Text, Time, Unsigned},
     Value, Visit,
 };
 use crate::event::{self, Arg, Event, FlagNames, Known, Message, Name, Timespec, hex};
@@ -44,6 +44,90 @@ pub const EVENT: &[Row<Event>] = &[
     Row::nullable("process.ns.pid", Unsigned, |event, visit| int(event.process.ns.pid, visit)),
     Row::nullable("process.ns.mnt", Unsigned, |event, visit| int(event.process.ns.mnt, visit)),
     Row::nullable("process.ns.net", Unsigned, |event, visit| int(event.process.ns.net, visit)),
+    Row::nullable("socket", Object, |event, visit| object(socket(event), visit)),
+    Row::nullable("socket.family", Text, |event, visit| {
+        socket(event).is_some_and(|socket| text(&socket.family, visit))
+    }),
+    Row::nullable("socket.type", Text, |event, visit| {
+        socket(event).is_some_and(|socket| text(&socket.kind, visit))
+    }),
+    Row::nullable("socket.protocol", Text, |event, visit| {
+        socket(event).is_some_and(|socket| text(&socket.protocol, visit))
+    }),
+    Row::nullable("socket.local", Object, |event, visit| object(local(event), visit)),
+    Row::nullable("socket.local.ip", Ip, |event, visit| address::ip(local(event), visit)),
+    Row::nullable("socket.local.port", Unsigned, |event, visit| {
+        int(address::port(local(event)), visit)
+    }),
+    Row::nullable("socket.local.path", Text, |event, visit| {
+        stranger(address::path(local(event)), visit)
+    }),
+    Row::nullable("socket.local.path_hex", Text, |event, visit| {
+        as_hex(address::path(local(event)), visit)
+    }),
+    Row::nullable("socket.local.abstract", Text, |event, visit| {
+        stranger(address::abstract_name(local(event)), visit)
+    }),
+    Row::nullable("socket.local.abstract_hex", Text, |event, visit| {
+        as_hex(address::abstract_name(local(event)), visit)
+    }),
+    Row::nullable("socket.local.pid", Unsigned, |event, visit| {
+        int(address::pid(local(event)), visit)
+    }),
+    Row::nullable("socket.peer", Object, |event, visit| object(peer(event), visit)),
+    Row::nullable("socket.peer.ip", Ip, |event, visit| address::ip(peer(event), visit)),
+    Row::nullable("socket.peer.port", Unsigned, |event, visit| {
+        int(address::port(peer(event)), visit)
+    }),
+    Row::nullable("socket.peer.path", Text, |event, visit| {
+        stranger(address::path(peer(event)), visit)
+    }),
+    Row::nullable("socket.peer.path_hex", Text, |event, visit| {
+        as_hex(address::path(peer(event)), visit)
+    }),
+    Row::nullable("socket.peer.abstract", Text, |event, visit| {
+        stranger(address::abstract_name(peer(event)), visit)
+    }),
+    Row::nullable("socket.peer.abstract_hex", Text, |event, visit| {
+        as_hex(address::abstract_name(peer(event)), visit)
+    }),
+    Row::nullable("socket.peer.pid", Unsigned, |event, visit| {
+        int(address::pid(peer(event)), visit)
+    }),
+    Row::nullable("socket.inode", Unsigned, |event, visit| {
+        int(socket(event).map(|socket| socket.inode), visit)
+    }),
+    Row::nullable("socket.netns", Unsigned, |event, visit| {
+        int(socket(event).map(|socket| socket.netns), visit)
+    }),
+    Row::nullable("socket.rcvbuf", Unsigned, |event, visit| {
+        int(socket(event).map(|socket| socket.rcvbuf), visit)
+    }),
+    Row::nullable("socket.rmem", Unsigned, |event, visit| {
+        int(socket(event).map(|socket| socket.rmem), visit)
+    }),
+    Row::nullable("socket.cookie", Unsigned, |event, visit| {
+        int(socket(event).and_then(|socket| socket.cookie), visit)
+    }),
+    Row::nullable("socket.rcvtimeo", Span, |event, visit| int(rcvtimeo(event).map(span), visit)),
+    Row::nullable("socket.rcvtimeo.sec", Signed, |event, visit| {
+        int(rcvtimeo(event).map(|time| time.sec), visit)
+    }),
+    Row::nullable("socket.rcvtimeo.nsec", Signed, |event, visit| {
+        int(rcvtimeo(event).map(|time| time.nsec), visit)
+    }),
+    Row::nullable("socket.nonblocking", Bool, |event, visit| {
+        int(socket(event).map(|socket| u16::from(socket.nonblocking)), visit)
+    }),
+    Row::nullable("socket.pending_error", Object, |event, visit| {
+        object(pending_error(event), visit)
+    }),
+    Row::nullable("socket.pending_error.name", Text, |event, visit| {
+        pending_error(event).is_some_and(|error| text(&error.name, visit))
+    }),
+    Row::nullable("socket.pending_error.errno", Unsigned, |event, visit| {
+        int(pending_error(event).map(|error| error.errno), visit)
+    }),
     Row::nullable("ret", Signed, |event, visit| int(event.ret, visit)),
     Row::nullable("error", Object, |event, visit| object(event.error.as_ref(), visit)),
     Row::nullable("error.name", Text, |event, visit| {
@@ -215,8 +299,69 @@ fn part(time: Option<&Known<Timespec>>, part: fn(&Timespec) -> i64) -> Option<i6
 }
 
 fn timeout(time: Option<&Known<Timespec>>) -> Option<i128> {
-    let time = time?.0?;
-    Some(i128::from(time.sec) * 1_000_000_000 + i128::from(time.nsec))
+    time?.0.map(span)
+}
+
+fn span(time: Timespec) -> i128 {
+    i128::from(time.sec) * 1_000_000_000 + i128::from(time.nsec)
+}
+
+fn socket(event: &Event) -> Option<&event::Socket> {
+    event.socket.as_ref()?.0.as_ref()
+}
+
+fn local(event: &Event) -> Option<&event::Address> {
+    socket(event)?.local.as_ref()
+}
+
+fn peer(event: &Event) -> Option<&event::Address> {
+    socket(event)?.peer.as_ref()
+}
+
+fn rcvtimeo(event: &Event) -> Option<Timespec> {
+    socket(event)?.rcvtimeo
+}
+
+fn pending_error(event: &Event) -> Option<&event::Errno> {
+    socket(event)?.pending_error.as_ref()
+}
+
+/// The fields of a socket's address.
+mod address {
+    use super::{Value, Visit};
+    use crate::event::{Abstract, Address, Text, UnixPath};
+
+    pub fn ip(address: Option<&Address>, visit: Visit<'_>) -> bool {
+        matches!(address, Some(Address::Inet { ip, .. }) if visit(Value::Ip(*ip)))
+    }
+
+    pub fn port(address: Option<&Address>) -> Option<u16> {
+        match address {
+            Some(Address::Inet { port, .. }) => Some(*port),
+            _ => None,
+        }
+    }
+
+    pub fn path(address: Option<&Address>) -> Option<&Text<UnixPath>> {
+        match address {
+            Some(Address::Path(path)) => Some(path),
+            _ => None,
+        }
+    }
+
+    pub fn abstract_name(address: Option<&Address>) -> Option<&Text<Abstract>> {
+        match address {
+            Some(Address::Abstract(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    pub fn pid(address: Option<&Address>) -> Option<u32> {
+        match address {
+            Some(Address::Netlink { pid }) => Some(*pid),
+            _ => None,
+        }
+    }
 }
 
 fn family(name: &Name) -> Option<&str> {

@@ -55,6 +55,7 @@ pub fn misfit(field: &Field, literal: &Literal) -> String {
             }
             _ => "write it as in 64 or 0x40",
         },
+        Type::Bool => "write true or false",
         Type::Span => "write nanoseconds, or a number with a unit as in 5ms",
         Type::Time => "write it as in \"2026-11-20T20:41:07Z\"",
         Type::Text | Type::ShortText(_) | Type::Flag => "write it in quotes",
@@ -70,6 +71,7 @@ fn is_not(field: &Field, literal: &Literal) -> String {
         Literal::Number(_) => "a number".to_owned(),
         Literal::Span(..) => "a length of time".to_owned(),
         Literal::Null => "null".to_owned(),
+        Literal::Bool(value) => value.to_string(),
     };
     format!("{} is {}, not {given}", field.short(), article(field.ty))
 }

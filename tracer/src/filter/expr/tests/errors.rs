@@ -25,7 +25,7 @@ fn unknown_fields_name_the_nearest() {
         ("proces.pid", "process.pid"),
         ("fd", "args.sockfd"),
         ("args.fd", "args.sockfd"),
-        ("ip", "messages.name.ip"),
+        ("ip", "socket.peer.ip"),
         ("errno", "error.errno"),
         ("latency", "latency_ns"),
         ("args.flags.name", "args.flags.names"),
@@ -37,9 +37,9 @@ fn unknown_fields_name_the_nearest() {
         let expected = format!("unknown field {path}; did you mean {meant}?");
         assert_eq!(error.problem.message, expected);
     }
-    let known = "schema, time, time_exit, event, cpu, syscall, process, args, ret, error, \
-                 latency_ns, messages, truncated, missing";
-    for path in ["zzz.yyy", "socket.local.port", "findings"] {
+    let known = "schema, time, time_exit, event, cpu, syscall, process, args, socket, ret, \
+                 error, latency_ns, messages, truncated, missing";
+    for path in ["zzz.yyy", "findings"] {
         let error = Expression::new(&format!("{path} == 1")).unwrap_err();
         let expected = format!("unknown field {path}; paths begin with {known}");
         assert_eq!(error.problem.message, expected);

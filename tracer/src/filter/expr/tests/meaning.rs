@@ -71,6 +71,7 @@ fn failed() -> Event {
                 },
             ),
         ],
+        socket: None,
         ret: Some(-11),
         error: Some(Errno { name: "EAGAIN".into(), errno: 11 }),
         latency_ns: Some(5_000_000),
