@@ -182,7 +182,7 @@ static void call(enum way way, int fd, int waiting, int with_timeout)
 			fprintf(truth, "\"remaining\":{\"sec\":%d,\"nsec\":%d}}},", short_timeout[0],
 				short_timeout[1]);
 	}
-	fprintf(truth, "\"ret\":%ld,\"truncated\":null,\"missing\":{},", ret);
+	fprintf(truth, "\"ret\":%ld,\"truncated\":null,\"findings\":[],\"missing\":{},", ret);
 	if (ret < 0) {
 		const char *name = ret == -EAGAIN ? "EAGAIN" : ret == -EBADF ? "EBADF" : "?";
 

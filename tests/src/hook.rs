@@ -67,7 +67,10 @@ pub fn forget_missed_returns(truth: &mut [Value], events: &[Value]) -> usize {
             for field in ["ret", "error", "latency_ns"] {
                 call[field] = Value::Null;
             }
-            call["missing"] = json!({"ret": "not_captured", "latency_ns": "not_captured"});
+            let gone = "not_captured";
+            call["missing"] = json!({"ret": gone, "latency_ns": gone, "socket": gone});
+            call["socket"] = Value::Null;
+            call["findings"] = json!([]);
             call["args"]["timeout"]["remaining"] = absent();
             call["messages"] = absent();
         }

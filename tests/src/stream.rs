@@ -22,7 +22,7 @@ pub struct Stream {
 }
 
 /// The fields that an event has.
-const ALWAYS: [&str; 13] = [
+const ALWAYS: [&str; 14] = [
     "schema",
     "time",
     "seq",
@@ -35,10 +35,11 @@ const ALWAYS: [&str; 13] = [
     "error",
     "latency_ns",
     "truncated",
+    "findings",
     "missing",
 ];
 /// The fields that an event may have.
-const SOMETIMES: [&str; 4] = ["time_exit", "socket", "messages", "findings"];
+const SOMETIMES: [&str; 3] = ["time_exit", "socket", "messages"];
 
 impl Stream {
     /// Reads lines of JSON, all of which must be events or health records.

@@ -85,6 +85,11 @@ pub struct Registers {
     pub ip: u32,
     /// The stack pointer.
     pub sp: u32,
+    /// The code segment, by which code of 64 bits is told from code of 32; not looked at
+    /// where `code64` is 0.
+    pub cs: u32,
+    /// Its value in code of 64 bits (`__USER_CS`, arch/x86/include/asm/segment.h).
+    pub code64: u32,
     /// In the registers of a function (kprobe): its return value.
     pub function_ret: u32,
     /// Likewise its first argument.

@@ -78,6 +78,8 @@ pub mod flags {
     /// The entry was not seen although the tracer was attached by then: the kernel
     /// left the program out. Comes with [`NO_ENTRY`].
     pub const ENTRY_MISSED: u32 = 1 << 10;
+    /// A compat call by 64-bit code (`int $0x80`).
+    pub const CALLER_64BIT: u32 = 1 << 11;
 }
 
 /// The kinds of sections. Append-only.

@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use tracer_common::{
     config::{MAX_RULES, Rule, rule},
-    record::MAX_ARGS,
+    record::{MAX_ARGS, flags},
 };
 
 use crate::{config::config, maps::Thread, mem, regs::Regs, task::Current};
@@ -94,6 +94,19 @@ pub fn matched<R: Regs>(regs: R) -> Option<Matched> {
         });
     }
     None
+}
+
+/// [`flags::CALLER_64BIT`] for a compat call by code of 64 bits, else nothing.
+#[inline(always)]
+pub fn caller<R: Regs>(regs: R, matched: Matched) -> u32 {
+    let code64 = config!(registers.code64);
+    if code64 != 0
+        && matched.has(rule::COMPAT_TASK)
+        && u32::from(regs.at(config!(registers.cs)) as u16) == code64
+    {
+        return flags::CALLER_64BIT;
+    }
+    0
 }
 
 /// Reads the call's arguments; false where they lie in user memory that faults.

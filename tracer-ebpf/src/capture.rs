@@ -2,7 +2,8 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
-    record::{SectionKind, Status, flags},
+    config::rule,
+    record::{MAX_ARGS, SectionKind, Status, flags},
     stats::Stats,
 };
 
@@ -88,7 +89,11 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     let known = pending::find(tid);
     let begun = known.filter(|thread| {
         // SAFETY: an entry of THREADS belongs to the current thread alone.
-        unsafe { (**thread).state == state::IN_CALL && (**thread).call.header.nr == matched.nr }
+        unsafe {
+            (**thread).state == state::IN_CALL
+                && (**thread).call.header.nr == matched.nr
+                && (config!(preemptible) == 0 || is_same(regs, matched, *thread))
+        }
     });
     let thread = match begun {
         Some(thread) => thread,
@@ -99,6 +104,32 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     };
     // SAFETY: the current thread's own entry, and its call has begun.
     unsafe { end::<L>(tid, thread, ret) };
+}
+
+/// Whether the call that ends is the one that was seen to begin. Where programs may be
+/// left out, the end of that one may have been, and the beginning of this one.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn is_same<R: Regs>(regs: R, matched: Matched, thread: *mut Thread) -> bool {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        if (*thread).ip != regs.ip() || (*thread).sp != regs.sp() {
+            return false;
+        }
+        if matched.has(rule::MULTIPLEXED) {
+            return true;
+        }
+        let mut args = [0; MAX_ARGS];
+        abi::arguments(regs, matched, &raw mut args);
+        let begun = &raw const (*thread).call.header.args;
+        args[0] == (*begun)[0]
+            && args[1] == (*begun)[1]
+            && args[2] == (*begun)[2]
+            && args[3] == (*begun)[3]
+            && args[4] == (*begun)[4]
+    }
 }
 
 /// A syscall ends that was not seen to begin: the filters left it out, it began
@@ -132,6 +163,7 @@ fn unseen<R: Regs, L: Loop>(
     };
     // SAFETY: the current thread's own entry.
     unsafe {
+        signals::return_missed(thread);
         let overflows = THREAD_COUNT.get(OVERFLOWS).copied().unwrap_or(0);
         let mut bits = flags::NO_ENTRY;
         if !known && overflows != 0 {
@@ -144,7 +176,7 @@ fn unseen<R: Regs, L: Loop>(
         let call = &raw mut (*thread).call;
         matched.keep(thread);
         let matched = Matched::kept(thread);
-        snapshot::begin(call, matched, bits);
+        snapshot::begin(call, matched, bits | abi::caller(regs, matched));
         if task::describe_call(&raw mut (*call).task, &comm) {
             (*thread).fresh = 1;
         }

@@ -23,6 +23,8 @@ static CONFIG: Global<Config> = Global::new(Config {
         nr: 0,
         ip: 0,
         sp: 0,
+        cs: 0,
+        code64: 0,
         function_ret: 0,
         function_first: 0,
         function_fifth: 0,

@@ -91,7 +91,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         (*thread).kernel_timeout = 0;
         (*thread).ip = ip;
         (*thread).sp = sp;
-        snapshot::begin(call, matched, bits);
+        snapshot::begin(call, matched, bits | abi::caller(regs, matched));
         if task::describe_call(&raw mut (*call).task, &comm) {
             (*thread).fresh = 1;
         }

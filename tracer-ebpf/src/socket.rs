@@ -83,6 +83,9 @@ pub unsafe fn append(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64
         let before = (*thread).file;
         let status = if (*thread).call.header.flags & flags::ARGS_FAULTED != 0 {
             Status::Faulted
+        } else if (*thread).call.header.flags & flags::NO_RETURN != 0 {
+            // Its end was not seen, and by now the descriptor may be another's.
+            Status::NotCaptured
         } else if file == 0 {
             Status::Absent
         } else if before != 0 && before != file {

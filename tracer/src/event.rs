@@ -71,6 +71,8 @@ pub struct Event {
     pub messages: Option<Known<Vec<Message>>>,
     /// What did not fit, by kind.
     pub truncated: Option<Truncated>,
+    /// Conclusions about the call.
+    pub findings: Vec<&'static str>,
     /// What could not be had, by path, with the reason.
     pub missing: BTreeMap<String, Reason>,
 }

@@ -143,6 +143,11 @@ impl Batch {
         self.set_field(i, self.layout.namelen, 4, len.into());
     }
 
+    /// Where message `i`'s list of iovecs lies.
+    pub fn iov(&self, i: usize) -> u64 {
+        self.field(i, self.layout.iov, self.layout.word)
+    }
+
     /// Points message `i` at a list of iovecs.
     pub fn set_iov(&self, i: usize, addr: u64, count: u64) {
         self.set_field(i, self.layout.iov, self.layout.word, addr);

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::batch::Batch;
 use super::call::{Call, Moment};
 use super::entry::Entry::Native;
-use super::sockets::Udp;
+use super::sockets::{Udp, payload};
 use super::watch::blocked;
 use super::{Context, wait_line};
 
@@ -32,6 +34,34 @@ pub fn served(context: &Context) {
     let truth = made.truth_with(context.options.messages, Some(inside));
     udp.check(&truth);
     context.recorder.record(&truth);
+}
+
+/// Another thread swaps where the second message goes while the first is waited for, and
+/// swaps it back or not before the call ends.
+pub fn swapped(context: &Context) {
+    for back in [false, true] {
+        let udp = Udp::v4();
+        let (batch, other) = (Batch::new(false, 2), Batch::new(false, 2));
+        let (own, others) = (batch.iov(1), other.iov(1));
+        let call = Call::new(Native, udp.fd(), &batch).flags(0);
+        let (made, inside) = blocked(call, |_| {
+            batch.set_iov(1, others, 1);
+            udp.send(0);
+            // The kernel reads the second header once the first message has come.
+            thread::sleep(WHILE);
+            if back {
+                batch.set_iov(1, own, 1);
+            }
+            let acted = Moment::now();
+            udp.send(1);
+            acted
+        });
+        assert_eq!(made.ret, 2, "the kernel's answer");
+        assert_eq!(other.data(1)[..1], payload(1)[..1], "it went elsewhere");
+        let mut truth = made.truth_with(context.options.messages, Some(inside));
+        truth["findings"] = if back { json!([]) } else { json!(["changed_during_call"]) };
+        context.recorder.record(&truth);
+    }
 }
 
 /// Without a timeout.

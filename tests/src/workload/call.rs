@@ -173,7 +173,55 @@ impl Made<'_> {
         if received > shown {
             truth["truncated"] = json!({"messages": received - shown});
         }
+        truth["findings"] = self.findings(&truth, at_least, lasted);
         truth
+    }
+
+    /// What must be found of the call, and nothing else; as it was made, and not as it
+    /// was captured.
+    fn findings(&self, truth: &Value, at_least: i64, lasted: i64) -> Value {
+        /// A tick of 100 Hz.
+        const GRANULARITY: i64 = 10_000_000;
+        let call = &self.call;
+        let mut found = Vec::new();
+        let flagged = |flag: i32| {
+            let messages = truth["messages"].as_array().cloned().unwrap_or_default();
+            let has = |message: &Value| {
+                message["flags"]["value"].as_u64().is_some_and(|flags| flags & flag as u64 != 0)
+            };
+            messages.iter().any(has)
+        };
+        let readable = call.timeout.filter(|_| self.args[4] != 0 && call.timeout_at.is_none());
+        if let Some((sec, nsec)) = readable {
+            let limit = sec.saturating_mul(1_000_000_000).saturating_add(nsec) + GRANULARITY;
+            if at_least > limit {
+                found.push("timeout_overrun");
+            } else if lasted > limit {
+                // Its own bounds don't tell.
+                return json!({"$one_of": [[], ["timeout_overrun"], ["blocks_forever_risk"],
+                    ["timeout_overrun", "blocks_forever_risk"]]});
+            }
+            let waits = call.flags as i32 & (libc::MSG_DONTWAIT | libc::MSG_WAITFORONE) == 0;
+            let socket = &truth["socket"];
+            if waits
+                && call.vlen > 1
+                && socket["nonblocking"] == false
+                && socket["rcvtimeo"].is_null()
+            {
+                found.push("blocks_forever_risk");
+            }
+        }
+        for (flag, name) in
+            [(libc::MSG_TRUNC, "payload_truncated"), (libc::MSG_CTRUNC, "control_truncated")]
+        {
+            if flagged(flag) {
+                found.push(name);
+            }
+        }
+        if matches!(call.entry.abi(), "i386") {
+            found.push("compat_on_64bit");
+        }
+        json!(found)
     }
 
     fn args_truth(&self) -> Value {

@@ -77,6 +77,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cold", "headers and timeout in pages that are not present", errors::cold),
     ("edge", "headers and names that end where memory does", errors::edge),
     ("blocking", "a blocking call with a timeout, served by another thread", blocking::served),
+    ("swapped", "a header that changes while the call blocks", blocking::swapped),
     ("no-timeout", "a blocking call without a timeout", blocking::no_timeout),
     ("expired", "a timeout that passes before the first datagram", blocking::expired),
     ("waitforone", "MSG_WAITFORONE", blocking::waitforone),

@@ -10,7 +10,7 @@ use super::batch::{Batch, DATA_LEN};
 use super::call::Call;
 use super::entry::Entry::Native;
 use super::sockets::{self, Folder, Udp, payload};
-use super::truth::reasons;
+use super::truth::{error, reasons};
 
 /// Datagrams over IPv4.
 pub fn udp4(context: &Context) {
@@ -203,7 +203,10 @@ pub fn partial(context: &Context) {
     udp.send_all(3);
     let first = Call::new(Native, udp.fd(), &batch).make();
     assert_eq!(first.ret, 1, "the first message is fine");
-    context.tell(&first);
+    let mut truth = first.truth(context.options.messages);
+    truth["socket"]["pending_error"] = error(-i64::from(libc::EFAULT));
+    truth["findings"] = json!(["deferred_error"]);
+    context.recorder.record(&truth);
     let batch = Batch::new(false, 3);
     let second = Call::new(Native, udp.fd(), &batch).make();
     assert_eq!(second.ret, -i64::from(libc::EFAULT), "the error was kept");

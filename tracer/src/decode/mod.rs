@@ -13,6 +13,7 @@
 
 mod args;
 mod clock;
+pub mod findings;
 mod mmsg;
 mod sockaddr;
 mod socket;
@@ -60,7 +61,7 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     let args = args::decode(record, &mut missing);
     let (messages, truncated) = mmsg::decode(record, &mut missing);
     let socket = socket::decode(record, &mut missing);
-    Event {
+    let mut event = Event {
         schema: SCHEMA,
         time: if began { clock.wall(header.entry_ns) } else { None },
         time_exit: if began { None } else { exit },
@@ -80,8 +81,11 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
         latency_ns: (began && returned).then(|| header.exit_ns.saturating_sub(header.entry_ns)),
         messages,
         truncated,
+        findings: Vec::new(),
         missing,
-    }
+    };
+    event.findings = findings::findings(record, &event);
+    event
 }
 
 /// Why the entry of a call was not seen.

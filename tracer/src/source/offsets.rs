@@ -25,6 +25,8 @@ pub struct Layout {
     pub task_unknown: u32,
 }
 
+/// `__USER_CS` (arch/x86/include/asm/segment.h): code of 64 bits.
+const USER_CS: u32 = 0x33;
 /// `TS_COMPAT` (arch/x86/include/asm/thread_info.h).
 const TS_COMPAT: u64 = 2;
 /// `_TIF_32BIT` (arch/arm64/include/asm/thread_info.h).
@@ -52,6 +54,8 @@ fn x86_from_btf(btf: &Btf) -> Option<Layout> {
         nr: reg("orig_ax")?,
         ip: reg("ip")?,
         sp: reg("sp")?,
+        cs: reg("cs")?,
+        code64: USER_CS,
         function_ret: reg("ax")?,
         function_first: reg("di")?,
         function_fifth: reg("r8")?,
@@ -76,6 +80,8 @@ fn x86_fixed(kernel: &Kernel) -> Layout {
             nr: 120,
             ip: 128,
             sp: 152,
+            cs: 136,
+            code64: USER_CS,
             function_ret: 80,
             function_first: 112,
             function_fifth: 72,
@@ -96,6 +102,8 @@ fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
         nr: btf.offset("pt_regs.syscallno").ok()?,
         ip: btf.offset("pt_regs.pc").ok()?,
         sp: btf.offset("pt_regs.sp").ok()?,
+        cs: 0,
+        code64: 0,
         function_ret: regs,
         function_first: regs,
         function_fifth: regs + 32,
@@ -120,6 +128,8 @@ fn arm64_fixed() -> Layout {
             nr: 280,
             ip: 256,
             sp: 248,
+            cs: 0,
+            code64: 0,
             function_ret: 0,
             function_first: 0,
             function_fifth: 32,

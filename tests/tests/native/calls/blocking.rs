@@ -21,3 +21,8 @@ fn served_after_its_timeout() {
 fn waitforone() {
     exact(&["waitforone"]);
 }
+
+#[test]
+fn a_header_that_changes_meanwhile() {
+    exact(&["swapped"]);
+}

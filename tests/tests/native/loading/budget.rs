@@ -8,7 +8,7 @@ use tracer::source::{Hook, KernelFilters, Live, Options, SourceError};
 use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
 use tracer_common::registry::EVENTS;
 
-use super::hooks;
+use super::{attaching_here, hooks};
 
 /// Half of BPF_COMPLEXITY_LIMIT_INSNS (include/linux/bpf.h).
 const LIMIT: u32 = 500_000;
@@ -51,6 +51,7 @@ fn every_program() {
     if !require_root_bpf(module_path!()) {
         return;
     }
+    let _alone = attaching_here();
     for hook in Hook::ALL.into_iter().filter(|hook| hooks().contains(&hook.name())) {
         let fine = |result: Result<(), _>| result.unwrap_or_else(|error| panic!("{error}"));
         let few = options(hook, MAX_MESSAGES_UNROLLED, KernelFilters::default());

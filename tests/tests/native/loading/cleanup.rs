@@ -9,7 +9,7 @@ use tests::tracer::Attached;
 use tracer::source::{KernelFilters, Live, Options};
 use tracer_common::registry::EVENTS;
 
-use super::hooks;
+use super::{attaching_here, hooks};
 
 /// Where the kernel lists the probes that have been set, with debugfs.
 const PROBES: &str = "/sys/kernel/debug/kprobes/list";
@@ -59,6 +59,7 @@ fn many_times() {
     let times = std::env::var("TRACER_TEST_TIMES").ok().and_then(|times| times.parse().ok());
     let times = times.unwrap_or(if is_slow() { 3 } else { 100 });
     let me = std::process::id();
+    let _alone = attaching_here();
     for hook in tracer::source::Hook::ALL {
         if !hooks().contains(&hook.name()) {
             continue;

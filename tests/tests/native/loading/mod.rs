@@ -7,7 +7,7 @@ mod cleanup;
 mod obstacles;
 mod preemption;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,6 +17,13 @@ use tests::stream::Stream;
 use tests::tracer::{self, Traced, read_truth};
 
 use crate::WORKLOAD;
+
+/// Held by tests that attach in this process, since what it holds is counted.
+static ATTACHING_HERE: Mutex<()> = Mutex::new(());
+
+fn attaching_here() -> MutexGuard<'static, ()> {
+    ATTACHING_HERE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// All hooks, as `--hook` has them.
 const HOOKS: [&str; 4] = ["fentry", "kprobe", "raw-tracepoint", "tracepoint"];

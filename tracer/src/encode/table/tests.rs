@@ -52,6 +52,7 @@ fn event(ms: i64, pid: u32, comm: &[u8]) -> Event {
         latency_ns: Some(591),
         messages: None,
         truncated: None,
+        findings: Vec::new(),
         missing: BTreeMap::new(),
     }
 }

@@ -144,6 +144,9 @@ pub const EVENT: &[Row<Event>] = &[
     Row::nullable("truncated.messages", Unsigned, |event, visit| {
         int(event.truncated.map(|truncated| truncated.messages), visit)
     }),
+    Row::many("findings", Text, |event, visit| {
+        event.findings.iter().any(|finding| text(finding, &mut *visit))
+    }),
     Row::many("missing", Text, |event, visit| event.missing.keys().any(|path| text(path, visit))),
 ];
 

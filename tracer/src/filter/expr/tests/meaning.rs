@@ -77,6 +77,7 @@ fn failed() -> Event {
         latency_ns: Some(5_000_000),
         messages: None,
         truncated: None,
+        findings: Vec::new(),
         missing: BTreeMap::from([("process.exe".to_owned(), crate::event::Reason::Fault)]),
     }
 }
