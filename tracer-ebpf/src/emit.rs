@@ -15,7 +15,7 @@ use crate::{
     abi::Matched,
     capture::count,
     config::config,
-    exe,
+    exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
     snapshot,
@@ -165,7 +165,13 @@ unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
         (*header).len = names as u32;
         (*header).full = names as u32;
         (*header).count = (*scratch).exits;
-        count_call(thread, output_scratch(scratch, at + SECTION + names));
+        let mut len = at + SECTION + names;
+        if config!(iovs) != 0 {
+            write_volatile(&raw mut (*scratch).end, len);
+            full::append::<L>(scratch);
+            len = read_volatile(&raw const (*scratch).end);
+        }
+        count_call(thread, output_scratch(scratch, len));
     }
 }
 
@@ -209,11 +215,13 @@ unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
     }
 }
 
-/// Bytes that a record may have with the configured number of messages, before
-/// the path of the executable.
+/// Bytes that a record may have with the configured number of messages and detail,
+/// before the path of the executable.
 #[inline(always)]
-fn limit() -> u64 {
-    CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+pub fn limit() -> u64 {
+    CALL + 3 * SECTION
+        + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+        + u64::from(config!(detail_room))
 }
 
 /// How much of a list was read.
