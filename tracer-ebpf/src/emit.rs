@@ -27,7 +27,7 @@ const SECTION: u64 = size_of::<SectionHeader>() as u64;
 const NAME: u64 = size_of::<NameHeader>() as u64;
 
 #[inline(always)]
-fn cpu_id() -> u32 {
+pub fn cpu_id() -> u32 {
     // SAFETY: a helper without preconditions.
     unsafe { generated::bpf_get_smp_processor_id() }
 }
@@ -38,7 +38,7 @@ fn cpu_id() -> u32 {
 /// # Safety
 /// `thread` is the current thread's.
 #[inline(always)]
-unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
+pub unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
     match config!(scratch_at) {
         0 => SCRATCH.get_ptr_mut(cpu),
         // SAFETY: the patched size of the thread's entry has room for it there.

@@ -7,15 +7,16 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use tracer_common::{
-    detail::PartHeader,
-    record::{SectionHeader, SectionKind, Status},
+    detail::{MAX_IOVS, PartHeader},
+    record::{MAX_MESSAGES, SectionHeader, SectionKind, Status},
 };
 
 use crate::{
     config::config,
-    emit::limit,
+    emit::{cpu_id, limit, scratch_of},
     maps::Scratch,
     mem::{self, opaque},
+    pending, task,
     walk::{Body, Loop},
 };
 
@@ -34,10 +35,10 @@ pub unsafe fn append<L: Loop>(scratch: *mut Scratch) {
         let end = read_volatile(&raw const (*scratch).end);
         write_volatile(&raw mut (*scratch).iovs_at, end + SECTION);
         open(scratch);
-        L::run(exits, &mut Iovs { scratch });
+        L::detail::<IOVS>(exits, scratch);
         close(scratch, SectionKind::Iovs);
         open(scratch);
-        L::run(exits, &mut Control { scratch });
+        L::detail::<CONTROL>(exits, scratch);
         close(scratch, SectionKind::Control);
         if config!(payload) == 0 {
             return;
@@ -46,7 +47,7 @@ pub unsafe fn append<L: Loop>(scratch: *mut Scratch) {
         write_volatile(&raw mut (*scratch).iov, 0);
         write_volatile(&raw mut (*scratch).got, 0);
         open(scratch);
-        L::run_pieces(&mut Payload { scratch });
+        L::detail::<PAYLOAD>(MAX_MESSAGES * MAX_IOVS, scratch);
         close(scratch, SectionKind::Payload);
     }
 }
@@ -179,66 +180,103 @@ unsafe fn part(scratch: *mut Scratch, from: u64, len: u64, room: u64, full: u64)
     }
 }
 
-/// Appends the iovecs of each message.
-struct Iovs {
-    scratch: *mut Scratch,
+/// Which section, for [`Part`] and [`detail_part`].
+pub const IOVS: u64 = 0;
+const CONTROL: u64 = 1;
+const PAYLOAD: u64 = 2;
+
+/// Appends to a section what it has of one message; payload, of one iovec.
+pub struct Part<const WHAT: u64> {
+    /// This CPU's, with the section begun.
+    pub scratch: *mut Scratch,
 }
 
-impl Body for Iovs {
+impl<const WHAT: u64> Body for Part<WHAT> {
     #[inline(always)]
     unsafe fn step(&mut self, i: u64) -> bool {
-        let scratch = self.scratch;
         // SAFETY: the maker vouches for `scratch`.
-        unsafe {
-            let Some(asked) = header(scratch, i, Copy::Asked) else { return false };
-            let compat = (*scratch).compat != 0;
-            let from = field(asked, compat, 16, 8);
-            let count = field(asked, compat, 24, 12);
-            let most = u64::from(config!(iovs));
-            let mut kept = opaque(count);
-            if kept > most {
-                kept = most;
-            }
-            let len = if compat { kept * 8 } else { kept * 16 };
-            part(scratch, from, len, most * 16, count)
+        unsafe { append_part(self.scratch, WHAT, i) }
+    }
+}
+
+/// The same for the record that the current thread's program puts together; 0 where it
+/// ends.
+///
+/// A global function: the verifier looks at it once and by itself, however often it is
+/// called. That it can't be handed the scratch is the price.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn detail_part(what: u64, i: u64) -> u64 {
+    // Looked at even where it is not called, before Linux 6.8.
+    if config!(iovs) == 0 {
+        return 0;
+    }
+    let thread = match config!(scratch_at) {
+        0 => core::ptr::null_mut(),
+        _ => match pending::find(task::ids().1) {
+            Some(thread) => thread,
+            None => return 0,
+        },
+    };
+    // SAFETY: the current thread's own entry, and a record with the section begun.
+    unsafe {
+        scratch_of(thread, cpu_id()).map_or(0, |scratch| append_part(scratch, what, i).into())
+    }
+}
+
+/// # Safety
+/// `scratch` is this CPU's, with the section begun.
+#[inline(always)]
+unsafe fn append_part(scratch: *mut Scratch, what: u64, i: u64) -> bool {
+    // SAFETY: the caller vouches for `scratch`.
+    unsafe {
+        match what {
+            IOVS => iovs(scratch, i),
+            CONTROL => control(scratch, i),
+            _ => config!(payload) != 0 && piece(scratch),
         }
     }
 }
 
-/// Appends the control messages of each message: what the kernel wrote, which is no
+/// Appends the iovecs of message `i`.
+///
+/// # Safety
+/// `scratch` is this CPU's.
+#[inline(always)]
+unsafe fn iovs(scratch: *mut Scratch, i: u64) -> bool {
+    // SAFETY: the caller vouches for `scratch`.
+    unsafe {
+        let Some(asked) = header(scratch, i, Copy::Asked) else { return false };
+        let compat = (*scratch).compat != 0;
+        let from = field(asked, compat, 16, 8);
+        let count = field(asked, compat, 24, 12);
+        let most = u64::from(config!(iovs));
+        let mut kept = opaque(count);
+        if kept > most {
+            kept = most;
+        }
+        let len = if compat { kept * 8 } else { kept * 16 };
+        part(scratch, from, len, most * 16, count)
+    }
+}
+
+/// Appends the control messages of message `i`: what the kernel wrote, which is no
 /// more than there was room for.
-struct Control {
-    scratch: *mut Scratch,
-}
-
-impl Body for Control {
-    #[inline(always)]
-    unsafe fn step(&mut self, i: u64) -> bool {
-        let scratch = self.scratch;
-        // SAFETY: the maker vouches for `scratch`.
-        unsafe {
-            let Some(asked) = header(scratch, i, Copy::Asked) else { return false };
-            let compat = (*scratch).compat != 0;
-            let from = field(asked, compat, 32, 16);
-            let room = field(asked, compat, 40, 20);
-            let Some(answered) = header(scratch, i, Copy::Answered) else { return false };
-            let full = field(answered, compat, 40, 20);
-            let written = if full < room { full } else { room };
-            part(scratch, from, written, config!(control).into(), full)
-        }
-    }
-}
-
-/// Appends the payload of each message, piece by piece: one step takes one iovec.
-struct Payload {
-    scratch: *mut Scratch,
-}
-
-impl Body for Payload {
-    #[inline(always)]
-    unsafe fn step(&mut self, _: u64) -> bool {
-        // SAFETY: the maker vouches for `scratch`.
-        unsafe { piece(self.scratch) }
+///
+/// # Safety
+/// `scratch` is this CPU's.
+#[inline(always)]
+unsafe fn control(scratch: *mut Scratch, i: u64) -> bool {
+    // SAFETY: the caller vouches for `scratch`.
+    unsafe {
+        let Some(asked) = header(scratch, i, Copy::Asked) else { return false };
+        let compat = (*scratch).compat != 0;
+        let from = field(asked, compat, 32, 16);
+        let room = field(asked, compat, 40, 20);
+        let Some(answered) = header(scratch, i, Copy::Answered) else { return false };
+        let full = field(answered, compat, 40, 20);
+        let written = if full < room { full } else { room };
+        part(scratch, from, written, config!(control).into(), full)
     }
 }
 

@@ -11,6 +11,11 @@ use tracer_common::{
     record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED},
 };
 
+use crate::{
+    full::{Part, detail_part},
+    maps::Scratch,
+};
+
 /// What is done for each element.
 pub trait Body {
     /// Does it for element `i`; false ends the loop.
@@ -28,11 +33,11 @@ pub trait Loop {
     /// The pointers in `body` are valid.
     unsafe fn run<B: Body>(count: u32, body: &mut B);
 
-    /// Calls `body` until it ends the loop, as often as pieces of payload need.
+    /// Appends a section of detail in up to `count` steps.
     ///
     /// # Safety
-    /// The pointers in `body` are valid.
-    unsafe fn run_pieces<B: Body>(body: &mut B);
+    /// `scratch` is this CPU's, with the section begun.
+    unsafe fn detail<const WHAT: u64>(count: u32, scratch: *mut Scratch);
 }
 
 /// `bpf_loop`: any number of messages, and cheap to verify.
@@ -46,9 +51,9 @@ impl Loop for Looped {
     }
 
     #[inline(always)]
-    unsafe fn run_pieces<B: Body>(body: &mut B) {
-        // SAFETY: the caller vouches for `body`.
-        unsafe { Self::times(MAX_MESSAGES * MAX_IOVS, body) }
+    unsafe fn detail<const WHAT: u64>(count: u32, scratch: *mut Scratch) {
+        // SAFETY: the caller vouches for `scratch`.
+        unsafe { Self::times(count.min(MAX_MESSAGES * MAX_IOVS), &mut Part::<WHAT> { scratch }) }
     }
 }
 
@@ -88,10 +93,9 @@ impl Loop for Unrolled {
     }
 
     #[inline(always)]
-    unsafe fn run_pieces<B: Body>(body: &mut B) {
+    unsafe fn detail<const WHAT: u64>(count: u32, _: *mut Scratch) {
         for i in 0..u64::from(MAX_PIECES_UNROLLED) {
-            // SAFETY: the caller vouches for `body`.
-            if !unsafe { body.step(i) } {
+            if i >= u64::from(count) || detail_part(WHAT, i) == 0 {
                 break;
             }
         }

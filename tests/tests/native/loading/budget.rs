@@ -75,6 +75,7 @@ fn every_program() {
         let unrolled =
             Options { unrolled: true, ..options(hook, MAX_MESSAGES_UNROLLED, filters(false)) };
         fine(check(hook, "whole", &unrolled));
+        fine(check(hook, "full", &full(0, unrolled.clone())));
         fine(check(hook, "payload", &full(MAX_PAYLOADS / MAX_MESSAGES_UNROLLED, unrolled)));
     }
 }

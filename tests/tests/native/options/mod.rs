@@ -3,6 +3,7 @@
 mod accounts;
 mod attaching;
 mod batches;
+mod detail;
 mod filters;
 mod follow;
 mod loss;
