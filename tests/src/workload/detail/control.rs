@@ -12,6 +12,7 @@ use crate::workload::call::Call;
 use crate::workload::entry::Entry;
 use crate::workload::sockets::{self, Udp, set_level};
 use crate::workload::truth::{Clock, interval};
+use crate::workload::watch::until;
 
 /// `include/uapi/asm-generic/socket.h`, beyond what the libc knows on every
 /// architecture.
@@ -63,8 +64,29 @@ fn everything(context: &Context, entry: Entry) {
     cut(context, entry);
 }
 
+/// A socket that has every datagram's arrival timestamped: the kernel begins with that
+/// some time after it was asked to, and goes on while such a socket is open.
+fn timestamping() -> Udp {
+    let udp = Udp::v4();
+    option(udp.fd(), libc::SOL_SOCKET, 37, SOFTWARE);
+    until("datagrams are timestamped", || {
+        udp.queue(0);
+        let mut control = [0u64; 32];
+        // SAFETY: all zero is a message without anything.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        // SAFETY: the kernel writes into the control buffer, as far as it reaches.
+        let received = unsafe { libc::recvmsg(udp.fd(), &mut message, libc::MSG_DONTWAIT) };
+        assert_eq!(received, 0, "recvmsg: {}", io::Error::last_os_error());
+        (message.msg_controllen > 0).then_some(())
+    });
+    udp
+}
+
 /// Every kind of timestamp.
 fn timestamps(context: &Context, entry: Entry) {
+    let _on = timestamping();
     let sec = interval(Clock::wall() / 1_000_000_000, Clock::wall() / 1_000_000_000 + 60);
     let (usec, nsec) = (interval(0, 999_999), interval(0, 999_999_999));
     let taken = json!({"software": {"sec": sec, "nsec": nsec}, "hardware": null});
