@@ -88,4 +88,5 @@ fn header(bytes: &[u8], layout: Layout) -> Option<(usize, i32, i32, &[u8])> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests may panic")]
 mod tests;
