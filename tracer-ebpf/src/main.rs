@@ -17,6 +17,7 @@ mod capture;
 mod config;
 mod emit;
 mod exe;
+mod full;
 mod gate;
 mod maps;
 mod mem;
