@@ -109,7 +109,7 @@ fn contents(context: &Context, entry: Entry) {
     told["messages"][3]["payload"] =
         json!({"len": long.len(), "captured": PAYLOAD - 1, "text": "x".repeat(PAYLOAD - 1)});
     told["messages"][4]["payload"] = json!({"len": 10, "captured": 10, "text": "plain text"});
-    told["truncated"] = json!({"payload_bytes": long.len() - PAYLOAD});
+    told["truncated"] = json!({"payload_bytes": long.len() - (PAYLOAD - 1)});
     context.recorder.record(&told);
 }
 
