@@ -21,6 +21,7 @@ mod full;
 mod gate;
 mod maps;
 mod mem;
+mod payload;
 mod pending;
 mod regs;
 mod signals;

@@ -173,6 +173,12 @@ impl Batch {
         (self.arena.addr(self.iov_at(i)), self.arena.addr(field))
     }
 
+    /// Where message `i`'s own control buffer lies, and where its header says so.
+    pub fn control_field(&self, i: usize) -> (u64, u64) {
+        let field = self.header_at(i) + self.layout.control;
+        (self.arena.addr(self.control_at(i)), self.arena.addr(field))
+    }
+
     /// Cuts message `i`'s data buffer to `len` bytes.
     pub fn set_buffer_len(&self, i: usize, len: usize) {
         assert!(len <= DATA_LEN, "buffers have {DATA_LEN} bytes");

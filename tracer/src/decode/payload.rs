@@ -32,7 +32,7 @@ pub fn decode(
     };
     // With MSG_TRUNC the length is the datagram's, of which the buffers have less.
     let len = iovs.capacity().map_or(u64::from(len), |room| room.min(len.into()));
-    let kept = u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
-    let left_out = len.saturating_sub(kept);
-    (Some(Payload { len, bytes: part.bytes.to_vec(), redacted: false }), left_out)
+    let payload = Payload::new(len, part.bytes.to_vec());
+    let left_out = payload.left_out();
+    (Some(payload), left_out)
 }

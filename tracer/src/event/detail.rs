@@ -25,25 +25,33 @@ fn address<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
 pub struct Payload {
     /// Bytes that lie in the caller's buffers.
     pub len: u64,
-    /// The first of them.
-    pub bytes: Vec<u8>,
-    /// Whether only their hash may be shown.
+    bytes: Vec<u8>,
+    /// Whether only the bytes' hash may be shown.
     pub redacted: bool,
 }
 
 impl Payload {
-    /// The bytes as text. Where they were cut, they may end within a character,
-    /// which is left out then.
-    pub fn text(&self) -> Option<&str> {
-        let cut = u64::try_from(self.bytes.len()).is_ok_and(|kept| kept < self.len);
-        match std::str::from_utf8(&self.bytes) {
-            Ok(text) => Some(text),
-            Err(error) if cut && error.error_len().is_none() => {
-                let (valid, _) = self.bytes.split_at_checked(error.valid_up_to())?;
-                std::str::from_utf8(valid).ok()
-            }
-            Err(_) => None,
+    /// Of a message of `len` bytes these first ones. Text that was cut may end within a
+    /// character, whose beginning is left out then.
+    pub fn new(len: u64, mut bytes: Vec<u8>) -> Self {
+        let cut = u64::try_from(bytes.len()).is_ok_and(|kept| kept < len);
+        if let Err(error) = std::str::from_utf8(&bytes)
+            && cut
+            && error.error_len().is_none()
+        {
+            bytes.truncate(error.valid_up_to());
         }
+        Self { len, bytes, redacted: false }
+    }
+
+    /// The bytes, where they are text.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok()
+    }
+
+    /// How many bytes of the message are not there.
+    pub fn left_out(&self) -> u64 {
+        self.len.saturating_sub(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -51,19 +59,13 @@ impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("len", &self.len)?;
-        match self.text() {
+        map.serialize_entry("captured", &self.bytes.len())?;
+        match std::str::from_utf8(&self.bytes) {
             _ if self.redacted => {
-                map.serialize_entry("captured", &self.bytes.len())?;
                 map.serialize_entry("sha256", &hex(&Sha256::digest(&self.bytes)))?;
             }
-            Some(text) => {
-                map.serialize_entry("captured", &text.len())?;
-                map.serialize_entry("text", text)?;
-            }
-            None => {
-                map.serialize_entry("captured", &self.bytes.len())?;
-                map.serialize_entry("base64", &STANDARD.encode(&self.bytes))?;
-            }
+            Ok(text) => map.serialize_entry("text", text)?,
+            Err(_) => map.serialize_entry("base64", &STANDARD.encode(&self.bytes))?,
         }
         map.end()
     }
@@ -76,7 +78,8 @@ mod tests {
     use super::*;
 
     fn shown(len: u64, bytes: &[u8], redacted: bool) -> serde_json::Value {
-        serde_json::to_value(Payload { len, bytes: bytes.to_vec(), redacted }).unwrap()
+        let payload = Payload { redacted, ..Payload::new(len, bytes.to_vec()) };
+        serde_json::to_value(payload).unwrap()
     }
 
     #[test]

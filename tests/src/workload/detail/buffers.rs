@@ -8,7 +8,7 @@ use crate::workload::arena::{Arena, PAGE};
 use crate::workload::batch::{Batch, DATA_LEN};
 use crate::workload::call::Call;
 use crate::workload::entry::Entry;
-use crate::workload::sockets::Udp;
+use crate::workload::sockets::{self, Udp};
 use crate::workload::truth::hex;
 
 /// Most iovecs of a message that the tracer keeps.
@@ -33,7 +33,9 @@ fn everything(context: &Context, entry: Entry) {
     contents(context, entry);
     shorter(context, entry);
     overwritten(context, entry);
+    partly_overwritten(context, entry);
     redirected(context, entry);
+    redirected_control(context, entry);
 }
 
 /// Messages with one, no, some and many iovecs.
@@ -109,7 +111,7 @@ fn contents(context: &Context, entry: Entry) {
     told["messages"][3]["payload"] =
         json!({"len": long.len(), "captured": PAYLOAD - 1, "text": "x".repeat(PAYLOAD - 1)});
     told["messages"][4]["payload"] = json!({"len": 10, "captured": 10, "text": "plain text"});
-    told["truncated"] = json!({"payload_bytes": long.len() - PAYLOAD});
+    told["truncated"] = json!({"payload_bytes": long.len() - (PAYLOAD - 1)});
     context.recorder.record(&told);
 }
 
@@ -166,6 +168,31 @@ fn overwritten(context: &Context, entry: Entry) {
     context.recorder.record(&truth);
 }
 
+/// The same with a first buffer that is fine: what it holds is shown.
+fn partly_overwritten(context: &Context, entry: Entry) {
+    let udp = Udp::v4();
+    let batch = Batch::new(entry.compat(), 1);
+    let arena = Arena::new(PAGE);
+    let word = if entry.compat() { 4 } else { 8 };
+    let (good, second) = (arena.addr(1024), arena.addr(2 * word));
+    let list = [good, 4, second, 2 * word as u64];
+    list.iter().enumerate().for_each(|(i, value)| arena.put_word(i * word, word, *value));
+    batch.set_iov(0, arena.addr(0), 2);
+    let words = [NOWHERE.to_ne_bytes(), 4096u64.to_ne_bytes()];
+    let lie: Vec<u8> = words.iter().flat_map(|bytes| &bytes[..word]).copied().collect();
+    udp.queue_bytes(&[b"good", &lie[..]].concat());
+    let made = Call::new(entry, udp.fd(), &batch).make();
+    assert_eq!(made.ret, 1, "it was waiting");
+    let mut truth = made.truth(context.options.messages);
+    let message = &mut truth["messages"][0];
+    message["iov"] = json!([{"base": hex(good), "len": 4}, {"base": hex(NOWHERE), "len": 4096}]);
+    message["iovlen"] = json!(2);
+    message["payload"] = json!({"len": 4 + 2 * word, "captured": 4, "text": "good"});
+    truth["missing"] = json!({"messages[0].payload": "fault"});
+    truth["truncated"] = json!({"payload_bytes": 2 * word});
+    context.recorder.record(&truth);
+}
+
 /// The first datagram points the second message at other iovecs than at entry, where
 /// there was nothing to read: neither they nor zeros are shown.
 fn redirected(context: &Context, entry: Entry) {
@@ -185,7 +212,33 @@ fn redirected(context: &Context, entry: Entry) {
     truth["messages"][1]["iov"] = Value::Null;
     truth["messages"][1]["iovlen"] = json!(1);
     truth["messages"][1]["payload"] = Value::Null;
+    let found = truth["findings"].as_array_mut().expect("a list");
+    found.insert(0, json!("changed_during_call"));
     truth["missing"] = json!({"messages[1].iov": "fault", "messages[1].payload": "fault"});
     assert_eq!(DATA_LEN, batch.buffer(1).1);
+    context.recorder.record(&truth);
+}
+
+/// Likewise at another buffer for control messages.
+fn redirected_control(context: &Context, entry: Entry) {
+    let udp = Udp::v4();
+    sockets::set_option(udp.fd(), libc::SO_TIMESTAMP, 1).expect("SO_TIMESTAMP");
+    let batch = Batch::new(entry.compat(), 2);
+    let word = if entry.compat() { 4 } else { 8 };
+    let (own, field) = batch.control_field(1);
+    batch.set_buffer(0, field, word);
+    batch.set_control_at(1, NOWHERE, 64);
+    udp.queue_bytes(&own.to_ne_bytes()[..word]);
+    udp.queue_bytes(b"elsewhere");
+    let made = Call::new(entry, udp.fd(), &batch).make();
+    assert_eq!(made.ret, 2, "both were waiting");
+    let mut truth = told_without_payload(context, &made, &batch);
+    assert_ne!(truth["messages"][1]["control"]["len_out"], 0, "{truth}");
+    truth["messages"][0]["control"]["items"] = json!([]);
+    truth["messages"][1]["control"]["items"] = Value::Null;
+    // The header did change, besides what the call's own truth knows.
+    let found = truth["findings"].as_array_mut().expect("a list");
+    found.insert(0, json!("changed_during_call"));
+    truth["missing"] = json!({"messages[1].control.items": "fault"});
     context.recorder.record(&truth);
 }

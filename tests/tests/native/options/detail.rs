@@ -87,6 +87,14 @@ fn what_messages_have_anyway() {
             }
         }
     }
+}
+
+/// More messages, each with a part of its own, than any batch of real programs has.
+#[test]
+fn a_thousand_messages() {
+    if !require_root_bpf(module_path!()) {
+        return;
+    }
     let scenario = ["vlen", "--vlen", "1000", "--messages", "1000"];
     let args = ["--detail", "full", "--payload", "20", "--messages", "1000"];
     let traced = around(WORKLOAD, &args, &scenario);
