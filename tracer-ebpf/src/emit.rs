@@ -15,7 +15,7 @@ use crate::{
     abi::Matched,
     capture::count,
     config::config,
-    exe,
+    exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
     snapshot, socket,
@@ -27,7 +27,7 @@ const SECTION: u64 = size_of::<SectionHeader>() as u64;
 const NAME: u64 = size_of::<NameHeader>() as u64;
 
 #[inline(always)]
-fn cpu_id() -> u32 {
+pub fn cpu_id() -> u32 {
     // SAFETY: a helper without preconditions.
     unsafe { generated::bpf_get_smp_processor_id() }
 }
@@ -38,7 +38,7 @@ fn cpu_id() -> u32 {
 /// # Safety
 /// `thread` is the current thread's.
 #[inline(always)]
-unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
+pub unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
     match config!(scratch_at) {
         0 => SCRATCH.get_ptr_mut(cpu),
         // SAFETY: the patched size of the thread's entry has room for it there.
@@ -169,7 +169,12 @@ unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
         (*header).len = names as u32;
         (*header).full = names as u32;
         (*header).count = (*scratch).exits;
-        let len = at + SECTION + names;
+        let mut len = at + SECTION + names;
+        if config!(iovs) != 0 {
+            write_volatile(&raw mut (*scratch).end, len);
+            full::append::<L>(scratch);
+            len = read_volatile(&raw const (*scratch).end);
+        }
         let len = len + socket::append(scratch, thread, len);
         count_call(thread, output_scratch(scratch, len));
     }
@@ -215,11 +220,13 @@ unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
     }
 }
 
-/// Bytes that a record may have with the configured number of messages, before
-/// the path of the executable.
+/// Bytes that a record may have with the configured number of messages and detail,
+/// before the path of the executable.
 #[inline(always)]
 pub fn limit() -> u64 {
-    CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+    CALL + 3 * SECTION
+        + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+        + u64::from(config!(detail_room))
 }
 
 /// How much of a list was read.
