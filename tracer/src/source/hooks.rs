@@ -52,16 +52,20 @@ impl Hook {
 
     /// Why `auto` does not take it although it may well work.
     pub fn unfit(self) -> Option<&'static str> {
-        match (self, preemption()) {
-            (Self::Fentry, Preemption::Mode(_)) => Some(
+        // Finding out takes reading files, and matters to fentry alone.
+        if self != Self::Fentry {
+            return None;
+        }
+        match preemption() {
+            Preemption::Never => None,
+            Preemption::Mode(_) => Some(
                 "this kernel preempts programs, and leaves fentry programs out while one like \
                  them waits on their CPU",
             ),
-            (Self::Fentry, Preemption::Unknown) => Some(
+            Preemption::Unknown => Some(
                 "this kernel may preempt programs, and would then leave fentry programs out; \
                  mount debugfs to let it say (/sys/kernel/debug/sched/preempt)",
             ),
-            _ => None,
         }
     }
 
@@ -71,7 +75,8 @@ impl Hook {
             Self::Fentry => self.unfit(),
             Self::RawTracepoint => None,
             Self::Kprobe => Some(
-                "the kernel follows only so many calls to their return at a time; of more, the                  events have no ret",
+                "the kernel follows only so many calls to their return at a time; of more, the \
+                 events have no ret",
             ),
             Self::Tracepoint => {
                 Some("the kernel's syscalls tracepoints do not fire for 32-bit and x32 calls")
