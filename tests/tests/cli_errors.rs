@@ -43,6 +43,12 @@ fn bad_values_are_usage_errors() {
     refused(2, &["--buffer=0"], &["--buffer"]);
     refused(2, &["--messages=5000"], &["--messages", "1024"]);
     refused(2, &["--messages=x"], &["--messages"]);
+    refused(2, &["--payload=10"], &["--payload", "--detail full"]);
+    refused(2, &["--detail=full", "--payload=65537"], &["--payload", "65536"]);
+    refused(2, &["--detail=full", "--payload=65536"], &["--payload", "--messages"]);
+    refused(2, &["--detail=full", "--redact"], &["--redact", "--payload"]);
+    let recorded = ["--detail=full", "--payload=1", "--redact", "--record=/tmp/never-written"];
+    refused(2, &recorded, &["--redact", "--record"]);
     refused(2, &["--duration=soon"], &["--duration", "soon"]);
     refused(2, &["--count=-1"], &["--count"]);
     refused(2, &["--max-loss=some"], &["--max-loss"]);

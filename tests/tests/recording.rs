@@ -45,6 +45,30 @@ fn a_recording_replays_as_it_was() {
     }
 }
 
+/// Messages in full too; and what was recorded may be redacted later.
+#[test]
+fn messages_in_full_replay_as_they_were() {
+    if !require_root_bpf("recording") {
+        return;
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("recording");
+    let path = path.to_str().expect("a path in UTF-8");
+    let args = ["--detail", "full", "--payload", "48", "--record", path];
+    let traced = around(WORKLOAD, &args, &["detail-buffers"]);
+    traced.assert_exact();
+    let finished = tracer::run(&["replay", path, "-o", "json"]);
+    finished.expect_code(0);
+    assert_eq!(events(&Stream::parse(&finished.stdout)), events(&traced.stream));
+    assert!(finished.stdout.contains("plain text"), "payload is shown");
+    let finished = tracer::run(&["replay", path, "-o", "json", "--redact"]);
+    finished.expect_code(0);
+    for word in ["plain text", "\"text\"", "\"base64\""] {
+        assert!(!finished.stdout.contains(word), "{word} is not shown");
+    }
+    assert!(finished.stdout.contains("\"sha256\""), "{}", finished.stdout);
+}
+
 /// Filters mean the same on a recording.
 #[test]
 fn a_recording_is_filtered_as_live() {

@@ -4,7 +4,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::record::{Call, max_len};
+use crate::{
+    detail::Detail,
+    record::{Call, max_len},
+};
 
 /// Most (ABI, number) pairs that can be traced at once.
 pub const MAX_RULES: usize = 8;
@@ -276,6 +279,15 @@ pub struct Config {
     /// 1 where `bpf_task_pt_regs` exists (5.15): tracepoints then take the registers
     /// from there.
     pub task_pt_regs: u32,
+    /// Most iovecs to keep of one message; 0 keeps neither them nor control messages
+    /// nor payload.
+    pub iovs: u32,
+    /// Most bytes of control messages to keep of one message.
+    pub control: u32,
+    /// Most bytes of payload to keep of one message; 0 keeps none.
+    pub payload: u32,
+    /// [`Detail::room`] of all that.
+    pub detail_room: u32,
     /// Mask of the compat bit in the word at [`Offsets::task_compat`].
     pub compat_mask: u64,
     /// Register offsets.
@@ -287,14 +299,15 @@ pub struct Config {
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
 pub const THREAD_HEAD: usize = 80 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
-pub const SCRATCH_HEAD: usize = 72;
+pub const SCRATCH_HEAD: usize = 120;
 
 /// Size of a value of the map `THREADS` when up to `messages` messages are kept.
 pub const fn thread_size(messages: u32) -> usize {
     THREAD_HEAD + messages as usize * 64
 }
 
-/// Size of a value of the map `SCRATCH` when up to `messages` messages are kept.
-pub const fn scratch_size(messages: u32) -> usize {
-    SCRATCH_HEAD + max_len(messages)
+/// Size of a value of the map `SCRATCH` when up to `messages` messages are kept, and
+/// `detail` of each.
+pub const fn scratch_size(messages: u32, detail: &Detail) -> usize {
+    SCRATCH_HEAD + max_len(messages, detail)
 }

@@ -10,16 +10,18 @@
 //! [ entry mmsghdr section ]   the array as it was at entry, first `count` elements
 //! [ exit mmsghdr section ]    the array as it was at exit
 //! [ names section ]           a NameHeader and the bytes for each message
+//! [ iovs, control and payload sections ]   with `--detail full`, see `detail`
 //! ```
 //!
 //! # Room to grow
 //! A reader takes the fixed part by its version ([`VERSION`]) and skips sections
 //! whose kind it does not know, by their length; it refuses a section of a known
-//! kind whose version it does not know. Sockets, control messages, iovecs,
-//! payload and the kernel's own copies of headers will come as new kinds. A
-//! change of the fixed part raises [`VERSION`].
+//! kind whose version it does not know. Sockets and the kernel's own copies of
+//! headers will come as new kinds. A change of the fixed part raises [`VERSION`].
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::detail::Detail;
 
 /// The version of [`RecordHeader`] and [`Call`].
 pub const VERSION: u16 = 1;
@@ -104,6 +106,12 @@ pub enum SectionKind {
     /// [`Socket`], and the bytes of the names of an AF_UNIX one. Absent where there is
     /// no such descriptor, and not captured where another file has taken its place.
     Socket = 8,
+    /// The iovecs of each message, see [`crate::detail`].
+    Iovs = 16,
+    /// The control messages of each message, see [`crate::detail`].
+    Control = 17,
+    /// The payload of each message, see [`crate::detail`].
+    Payload = 18,
 }
 
 /// How the reading of something went.
@@ -164,6 +172,9 @@ impl TryFrom<u16> for SectionKind {
             Self::Names,
             Self::Exe,
             Self::Socket,
+            Self::Iovs,
+            Self::Control,
+            Self::Payload,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == raw)
@@ -379,11 +390,12 @@ pub const fn padded(len: usize) -> usize {
     len.next_multiple_of(8)
 }
 
-/// Bytes of the longest record with up to `messages` messages.
-pub const fn max_len(messages: u32) -> usize {
+/// Bytes of the longest record with up to `messages` messages, and `detail` of each.
+pub const fn max_len(messages: u32, detail: &Detail) -> usize {
     size_of::<Call>()
         + 3 * size_of::<SectionHeader>()
         + messages as usize * (2 * 64 + size_of::<NameHeader>() + MAX_NAME)
+        + detail.room(messages)
         + size_of::<SectionHeader>()
         + MAX_EXE
         + MAX_COMPONENT

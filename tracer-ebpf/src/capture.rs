@@ -224,7 +224,7 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
         if config!(messages) == 0 {
             write_short(thread);
         } else {
-            write_long::<L>(thread, matched, ret as u64);
+            write_long::<L>(thread, ret as u64);
         }
     }
 }

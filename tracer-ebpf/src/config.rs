@@ -18,6 +18,10 @@ static CONFIG: Global<Config> = Global::new(Config {
     preemptible: 0,
     scratch_at: 0,
     task_pt_regs: 0,
+    iovs: 0,
+    control: 0,
+    payload: 0,
+    detail_room: 0,
     compat_mask: 0,
     registers: Registers {
         nr: 0,

@@ -15,7 +15,7 @@ use crate::{
     abi::Matched,
     capture::count,
     config::config,
-    exe,
+    exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
     snapshot, socket,
@@ -27,7 +27,7 @@ const SECTION: u64 = size_of::<SectionHeader>() as u64;
 const NAME: u64 = size_of::<NameHeader>() as u64;
 
 #[inline(always)]
-fn cpu_id() -> u32 {
+pub fn cpu_id() -> u32 {
     // SAFETY: a helper without preconditions.
     unsafe { generated::bpf_get_smp_processor_id() }
 }
@@ -38,7 +38,7 @@ fn cpu_id() -> u32 {
 /// # Safety
 /// `thread` is the current thread's.
 #[inline(always)]
-unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
+pub unsafe fn scratch_of(thread: *mut Thread, cpu: u32) -> Option<*mut Scratch> {
     match config!(scratch_at) {
         0 => SCRATCH.get_ptr_mut(cpu),
         // SAFETY: the patched size of the thread's entry has room for it there.
@@ -65,19 +65,42 @@ pub unsafe fn write_short(thread: *mut Thread) {
     }
 }
 
-/// Writes a record with its messages.
+/// Writes a record with its messages. One step after the other, and none calls the
+/// next: before Linux 6.8 the frames of all functions on the way down must fit into 512
+/// bytes together.
 ///
 /// # Safety
 /// `thread` is the current thread's, its call is complete but for messages.
 #[inline(never)]
-pub unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, received: u64) {
-    let cpu = cpu_id();
+pub unsafe fn write_long<L: Loop>(thread: *mut Thread, received: u64) {
     // SAFETY: the caller vouches for `thread`; the scratch is ours until the
-    // program ends; every offset is checked against the patched size.
+    // program ends.
     unsafe {
+        let cpu = cpu_id();
         let Some(scratch) = scratch_of(thread, cpu) else { return };
+        (*thread).call.header.cpu = cpu;
+        headers::<L>(thread, scratch, received);
+        names::<L>(scratch);
+        if config!(iovs) != 0 {
+            full::append::<L>(scratch);
+        }
+        close(thread, scratch);
+    }
+}
+
+/// Begins a record: what is known of the call, and the arrays of headers. All that the
+/// next steps go by lies in `scratch`: whatever way the record came about, the verifier
+/// looks at them once.
+///
+/// # Safety
+/// `thread` is the current thread's, `scratch` is ours.
+#[inline(never)]
+unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received: u64) {
+    // SAFETY: the caller vouches for both; every offset is checked against the
+    // patched size.
+    unsafe {
+        let matched = Matched::kept(thread);
         let call = &raw mut (*thread).call;
-        (*call).header.cpu = cpu;
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
         mem::read_kernel(record, CALL as u32, call.cast());
 
@@ -137,22 +160,18 @@ pub unsafe fn write_long<L: Loop>(thread: *mut Thread, matched: Matched, receive
         (*scratch).entries = entries as u32;
         (*scratch).compat = u32::from(matched.has(rule::COMPAT_LAYOUT));
         at += SECTION + (exits << shift);
-
         (*scratch).names_at = at + SECTION;
-        write_names::<L>(thread, scratch);
     }
 }
 
-/// Appends the source addresses to a record, and writes it. All that it goes by lies
-/// in `scratch`: whatever way the record came about, the verifier looks at the loop
-/// once.
+/// Appends the source addresses.
 ///
 /// # Safety
-/// `thread` is the current thread's, and `scratch` holds its record so far.
+/// `scratch` is ours, with its headers.
 #[inline(never)]
-unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
-    // SAFETY: the caller vouches for both; every offset is checked against the
-    // patched size.
+unsafe fn names<L: Loop>(scratch: *mut Scratch) {
+    // SAFETY: the caller vouches for it; every offset is checked against the patched
+    // size.
     unsafe {
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
         (*scratch).names = 0;
@@ -169,7 +188,19 @@ unsafe fn write_names<L: Loop>(thread: *mut Thread, scratch: *mut Scratch) {
         (*header).len = names as u32;
         (*header).full = names as u32;
         (*header).count = (*scratch).exits;
-        let len = at + SECTION + names;
+        write_volatile(&raw mut (*scratch).end, at + SECTION + names);
+    }
+}
+
+/// Appends the socket, and writes the record.
+///
+/// # Safety
+/// `thread` is the current thread's, and `scratch` holds its record so far.
+#[inline(never)]
+unsafe fn close(thread: *mut Thread, scratch: *mut Scratch) {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let len = read_volatile(&raw const (*scratch).end);
         let len = len + socket::append(scratch, thread, len);
         count_call(thread, output_scratch(scratch, len));
     }
@@ -215,11 +246,13 @@ unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
     }
 }
 
-/// Bytes that a record may have with the configured number of messages, before
-/// the path of the executable.
+/// Bytes that a record may have with the configured number of messages and detail,
+/// before the path of the executable.
 #[inline(always)]
 pub fn limit() -> u64 {
-    CALL + 3 * SECTION + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+    CALL + 3 * SECTION
+        + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
+        + u64::from(config!(detail_room))
 }
 
 /// How much of a list was read.

@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     config::{SCRATCH_HEAD, THREAD_HEAD},
+    detail::Detail,
     record::{COMM_LEN, Call, MAX_MESSAGES, max_len},
     stats::Stats,
 };
@@ -138,6 +139,16 @@ pub struct Scratch {
     pub mnt: u64,
     pub dentry: u64,
     pub path: u64,
-    /// The record. Patched: as long as `--messages` needs.
-    pub record: [u8; max_len(MAX_MESSAGES)],
+    /// While detail is appended: bytes of the record so far, and where the section
+    /// begins.
+    pub end: u64,
+    pub section_at: u64,
+    /// While payload is: where the part of the iovecs lies that it is read by, bytes of
+    /// the message so far, and which message and which iovec of it come next.
+    pub iovs_at: u64,
+    pub got: u64,
+    pub message: u64,
+    pub iov: u64,
+    /// The record. Patched: as long as `--messages` and `--detail` need.
+    pub record: [u8; max_len(MAX_MESSAGES, &Detail::NONE)],
 }

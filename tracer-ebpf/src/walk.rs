@@ -6,7 +6,15 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated;
-use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
+use tracer_common::{
+    detail::{MAX_IOVS, MAX_PIECES_UNROLLED},
+    record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED},
+};
+
+use crate::{
+    full::{Part, detail_part},
+    maps::Scratch,
+};
 
 /// What is done for each element.
 pub trait Body {
@@ -24,6 +32,12 @@ pub trait Loop {
     /// # Safety
     /// The pointers in `body` are valid.
     unsafe fn run<B: Body>(count: u32, body: &mut B);
+
+    /// Appends a section of detail in up to `count` steps.
+    ///
+    /// # Safety
+    /// `scratch` is this CPU's, with the section begun.
+    unsafe fn detail<const WHAT: u64>(count: u32, scratch: *mut Scratch);
 }
 
 /// `bpf_loop`: any number of messages, and cheap to verify.
@@ -32,6 +46,20 @@ pub struct Looped;
 impl Loop for Looped {
     #[inline(always)]
     unsafe fn run<B: Body>(count: u32, body: &mut B) {
+        // SAFETY: the caller vouches for `body`.
+        unsafe { Self::times(count.min(MAX_MESSAGES), body) }
+    }
+
+    #[inline(always)]
+    unsafe fn detail<const WHAT: u64>(count: u32, scratch: *mut Scratch) {
+        // SAFETY: the caller vouches for `scratch`.
+        unsafe { Self::times(count.min(MAX_MESSAGES * MAX_IOVS), &mut Part::<WHAT> { scratch }) }
+    }
+}
+
+impl Looped {
+    #[inline(always)]
+    unsafe fn times<B: Body>(count: u32, body: &mut B) {
         unsafe extern "C" fn step<B: Body>(i: u32, body: *mut c_void) -> i64 {
             // SAFETY: `bpf_loop` hands over the pointer that it was given.
             let go_on = unsafe { (*body.cast::<B>()).step(i.into()) };
@@ -41,7 +69,7 @@ impl Loop for Looped {
         // SAFETY: a callback of the type that the helper wants, and its context.
         unsafe {
             generated::bpf_loop(
-                count.min(MAX_MESSAGES),
+                count,
                 callback as *const () as *mut c_void,
                 (&raw mut *body).cast(),
                 0,
@@ -59,6 +87,15 @@ impl Loop for Unrolled {
         for i in 0..u64::from(MAX_MESSAGES_UNROLLED) {
             // SAFETY: the caller vouches for `body`.
             if i >= u64::from(count) || !unsafe { body.step(i) } {
+                break;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn detail<const WHAT: u64>(count: u32, _: *mut Scratch) {
+        for i in 0..u64::from(MAX_PIECES_UNROLLED) {
+            if i >= u64::from(count) || detail_part(WHAT, i) == 0 {
                 break;
             }
         }

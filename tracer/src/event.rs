@@ -9,6 +9,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+mod control;
+mod detail;
+
+pub use control::{Content, ExtendedError, Item, Note, Symbol};
+pub use detail::{Iovec, Payload};
+
 /// The schema of [`Event`].
 pub const SCHEMA: &str = "tracer.event/1";
 
@@ -129,6 +135,18 @@ pub enum Address {
         /// Port id; 0 is the kernel.
         pid: u32,
     },
+}
+
+impl Event {
+    /// Leaves no more of payload than its length and hash.
+    pub fn redact(&mut self) {
+        let messages = self.messages.iter_mut().flat_map(|messages| &mut messages.0).flatten();
+        for message in messages {
+            if let Some(Known(Some(payload))) = &mut message.payload {
+                payload.redacted = true;
+            }
+        }
+    }
 }
 
 /// A value that applies: known, or null because it could not be had.
@@ -281,10 +299,20 @@ pub struct Message {
     pub name: Option<Name>,
     /// Length of the source address.
     pub namelen: InOut<u32>,
+    /// iovecs, as far as they were kept; left out without `--detail full`, like the
+    /// next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iov: Option<Known<Vec<Iovec>>>,
+    /// How many iovecs the caller offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iovlen: Option<Known<u64>>,
     /// Flags of the message.
     pub flags: MessageFlags,
     /// Control messages.
     pub control: Control,
+    /// Payload; left out without `--detail full`, null where it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Known<Payload>>,
 }
 
 /// A length before and after the call.
@@ -308,12 +336,15 @@ pub struct MessageFlags {
 }
 
 /// The control messages of a message.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Control {
     /// Bytes of room that the caller offered.
     pub len_in: Option<u64>,
     /// Bytes that the kernel wrote.
     pub len_out: u64,
+    /// What they say; left out without `--detail full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Known<Vec<Item>>>,
 }
 
 /// A source address.
@@ -369,10 +400,24 @@ pub enum Name {
 }
 
 /// What did not fit, by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Truncated {
     /// Messages.
+    #[serde(skip_serializing_if = "is_zero")]
     pub messages: u64,
+    /// iovecs of the messages that are shown.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub iov: u64,
+    /// Bytes of their control messages.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub control_bytes: u64,
+    /// Bytes of their payload, where it was asked for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub payload_bytes: u64,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// Names the JSON keys of a text.

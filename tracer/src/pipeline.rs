@@ -56,6 +56,8 @@ pub struct Pipeline {
     pub outputs: Vec<Output>,
     /// The executables of callers.
     pub processes: Processes,
+    /// Whether payload is shown as a hash only.
+    pub redact: bool,
     /// Whether health records are wanted.
     pub health: bool,
     /// The raw records' copy.
@@ -85,6 +87,7 @@ impl Pipeline {
             clock,
             outputs,
             processes: Processes::default(),
+            redact: false,
             health: true,
             recording: None,
             most: None,
@@ -123,6 +126,9 @@ impl Pipeline {
         }
         let mut event = decode::decode(&parsed, &self.clock);
         self.processes.complete(&parsed, &mut event);
+        if self.redact {
+            event.redact();
+        }
         let of_wanted_event = self
             .events
             .as_ref()

@@ -22,6 +22,10 @@ use tracer_common::{
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+mod detail;
+
+pub use detail::{Detail, Iovec, Part};
+
 /// Why bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -133,6 +137,8 @@ pub struct Messages<'a> {
     pub exit: Headers<'a>,
     /// The source addresses, one for each header of `exit`, unless space ran out.
     pub names: Vec<Name<'a>>,
+    /// What else was asked for of each.
+    pub detail: Detail<'a>,
 }
 
 /// A checked record of one call, or of a program image.
@@ -256,6 +262,7 @@ type Rest<'a> = (Option<Messages<'a>>, Option<Exe<'a>>, Option<SocketFacts<'a>>)
 fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest<'a>, RecordError> {
     let (mut entry, mut exit, mut names) = (None, None, None);
     let (mut exe, mut socket) = (None, None);
+    let mut detail = Detail::default();
     while !cursor.rest.is_empty() {
         let section: SectionHeader = cursor.take("section header")?;
         let len = usize::try_from(section.len).unwrap_or(usize::MAX);
@@ -279,6 +286,13 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest
                 exe.replace(Exe { status, components: body, deleted }).is_some()
             }
             SectionKind::Socket => socket.replace(socket_facts(&section, body)?).is_some(),
+            SectionKind::Iovs => detail.iovs.replace(detail::parts(&section, body)?).is_some(),
+            SectionKind::Control => {
+                detail.control.replace(detail::parts(&section, body)?).is_some()
+            }
+            SectionKind::Payload => {
+                detail.payload.replace(detail::parts(&section, body)?).is_some()
+            }
             SectionKind::Task | SectionKind::TimeoutRequested | SectionKind::TimeoutRemaining => {
                 true
             }
@@ -289,12 +303,13 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest
     }
     let messages = match (entry, exit, names) {
         (Some(entry), Some(exit), Some(names)) => {
-            if names.len() > exit.len() || entry.wanted != exit.wanted {
+            if names.len() > exit.len() || entry.wanted != exit.wanted || detail.exceeds(exit.len())
+            {
                 return Err(RecordError::Inconsistent("messages"));
             }
-            Some(Messages { entry, exit, names })
+            Some(Messages { entry, exit, names, detail })
         }
-        (None, None, None) => None,
+        (None, None, None) if detail.is_empty() => None,
         _ => return Err(RecordError::Inconsistent("messages")),
     };
     Ok((messages, exe, socket))

@@ -10,13 +10,23 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tracer_common::{
+    detail::{Detail, MAX_PAYLOAD, MAX_PAYLOADS},
+    record::{MAX_MESSAGES, max_len},
+};
 
 use crate::decode::Clock;
 
 /// The schema of [`Header`].
 const SCHEMA: &str = "tracer.recording/1";
 /// Longest record that is believed.
-const MAX_LEN: usize = 1 << 20;
+const MAX_LEN: usize = 1 << 22;
+const _: () = {
+    let detail = Detail::full(MAX_PAYLOADS / MAX_MESSAGES);
+    assert!(max_len(MAX_MESSAGES, &detail) <= MAX_LEN);
+    let fewest = MAX_PAYLOADS / MAX_PAYLOAD;
+    assert!(max_len(fewest, &Detail::full(MAX_PAYLOAD)) <= MAX_LEN);
+};
 /// Longest first line that is believed.
 const MAX_HEADER: u64 = 1 << 16;
 

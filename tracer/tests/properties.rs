@@ -8,8 +8,10 @@ use tracer::{
     decode::{self, Clock},
     event, record,
 };
+use tracer_common::detail::PartHeader;
 use tracer_common::record::{
-    Call, Mmsghdr, NameHeader, RecordHeader, SectionHeader, SectionKind, Status, Task, Timeout,
+    Call, CompatMmsghdr, Mmsghdr, NameHeader, RecordHeader, SectionHeader, SectionKind, Status,
+    Task, Timeout,
 };
 use zerocopy::IntoBytes;
 
@@ -60,8 +62,37 @@ prop_compose! {
     }
 }
 
+/// Bytes that are nearly control messages: headers with lengths around what is there.
+fn control() -> impl Strategy<Value = Vec<u8>> {
+    let one = (
+        prop_oneof![0u64..64, any::<u64>(), any::<u32>().prop_map(u64::from)],
+        prop_oneof![Just(0i32), Just(1), Just(17), Just(41), any::<i32>()],
+        prop_oneof![0i32..110, any::<i32>()],
+        prop::collection::vec(any::<u8>(), 0..64),
+        any::<bool>(),
+    );
+    prop::collection::vec(one, 0..5).prop_map(|all| {
+        let mut bytes = Vec::new();
+        for (len, level, kind, data, honest) in all {
+            let len = if honest { 16 + data.len() as u64 } else { len };
+            bytes.extend(len.to_le_bytes());
+            bytes.extend(level.to_le_bytes());
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(data);
+        }
+        bytes
+    })
+}
+
+/// What one section has of each message: status, how much there was, bytes.
+fn detail() -> impl Strategy<Value = Vec<(u8, u64, Vec<u8>)>> {
+    let bytes = prop_oneof![control(), prop::collection::vec(any::<u8>(), 0..256)];
+    let full = prop_oneof![0u64..300, any::<u64>()];
+    prop::collection::vec((0u8..5, full, bytes), 0..8)
+}
+
 prop_compose! {
-    /// A well-formed record of a native call whose messages are arbitrary.
+    /// A well-formed record of a native or compat call whose messages are arbitrary.
     fn whole()(
         header in header(),
         comm in any::<[u8; 16]>(),
@@ -73,9 +104,11 @@ prop_compose! {
         ),
         entries in 0usize..8,
         beyond in 0usize..4,
+        abi in prop_oneof![Just(1u8), Just(2)],
+        details in prop::collection::vec(detail(), 3),
     ) -> Vec<u8> {
         let mut call = Call {
-            header: RecordHeader { abi: 1, ..header },
+            header: RecordHeader { abi, ..header },
             task_section: fixed(SectionKind::Task, size_of::<Task>(), 1),
             task: Task { comm, ..Task::default() },
             requested_section: fixed(SectionKind::TimeoutRequested, 16, requested_status),
@@ -83,7 +116,7 @@ prop_compose! {
             remaining_section: fixed(SectionKind::TimeoutRemaining, 16, remaining_status),
             remaining: Timeout { raw: timeouts[1] },
         };
-        let stride = size_of::<Mmsghdr>();
+        let stride = if abi == 1 { size_of::<Mmsghdr>() } else { size_of::<CompatMmsghdr>() };
         let entries = entries.min(messages.len());
         let wanted = messages.len() + beyond;
         let mut rest = Vec::new();
@@ -92,7 +125,7 @@ prop_compose! {
         {
             rest.extend(section(kind, count * stride, wanted * stride, count, Status::Partial));
             for (before, after, ..) in &messages[..count] {
-                rest.extend(if at_exit { after } else { before }.as_bytes());
+                rest.extend(&if at_exit { after } else { before }.as_bytes()[..stride]);
             }
         }
         let mut names = Vec::new();
@@ -109,6 +142,19 @@ prop_compose! {
         }
         rest.extend(section(SectionKind::Names, names.len(), names.len(), messages.len(), Status::Read));
         rest.extend(names);
+        let kinds = [SectionKind::Iovs, SectionKind::Control, SectionKind::Payload];
+        for (kind, parts) in kinds.into_iter().zip(&details) {
+            let parts = &parts[..parts.len().min(messages.len())];
+            let mut body = Vec::new();
+            for (status, full, bytes) in parts {
+                let len = u32::try_from(bytes.len()).unwrap();
+                body.extend(PartHeader { status: *status, reserved: [0; 3], len, full: *full }.as_bytes());
+                body.extend(bytes);
+                body.resize(body.len().next_multiple_of(8), 0xaa);
+            }
+            rest.extend(section(kind, body.len(), body.len(), messages.len(), Status::Read));
+            rest.extend(body);
+        }
         call.header.len = u32::try_from(size_of::<Call>() + rest.len()).unwrap();
         let mut bytes = call.as_bytes().to_vec();
         bytes.extend(rest);
@@ -170,6 +216,74 @@ proptest! {
                 prop_assert_eq!(value["path_hex"].as_str(), Some(expected.as_str()));
             }
         }
+    }
+}
+
+/// The record of a call with one message and these control messages.
+fn with_control(abi: u8, bytes: &[u8], full: u64) -> Vec<u8> {
+    let header = RecordHeader {
+        version: 1,
+        kind: 1,
+        len: 0,
+        event: 1,
+        abi,
+        reserved: 0,
+        flags: 0,
+        cpu: 0,
+        nr: 299,
+        entry_ns: 1,
+        exit_ns: 2,
+        ret: 1,
+        args: [0; 6],
+    };
+    let mut call = Call {
+        header,
+        task_section: fixed(SectionKind::Task, size_of::<Task>(), 1),
+        task: Task::default(),
+        requested_section: fixed(SectionKind::TimeoutRequested, 16, 0),
+        requested: Timeout::default(),
+        remaining_section: fixed(SectionKind::TimeoutRemaining, 16, 0),
+        remaining: Timeout::default(),
+    };
+    let stride = if abi == 1 { size_of::<Mmsghdr>() } else { size_of::<CompatMmsghdr>() };
+    let mut rest = Vec::new();
+    for kind in [SectionKind::EntryHeaders, SectionKind::ExitHeaders] {
+        rest.extend(section(kind, stride, stride, 1, Status::Read));
+        rest.extend(vec![0; stride]);
+    }
+    rest.extend(section(SectionKind::Names, 0, 0, 0, Status::Read));
+    let len = u32::try_from(bytes.len()).unwrap();
+    let part = PartHeader { status: 1, reserved: [0; 3], len, full };
+    let mut body = [part.as_bytes(), bytes].concat();
+    body.resize(body.len().next_multiple_of(8), 0);
+    rest.extend(section(SectionKind::Control, body.len(), body.len(), 1, Status::Read));
+    rest.extend(body);
+    call.header.len = u32::try_from(size_of::<Call>() + rest.len()).unwrap();
+    [call.as_bytes(), &rest].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn any_control_bytes_become_items(
+        bytes in prop_oneof![control(), prop::collection::vec(any::<u8>(), 0..256)],
+        abi in prop_oneof![Just(1u8), Just(2)],
+        cut in 0u64..100,
+    ) {
+        let full = bytes.len() as u64 + cut;
+        let (_, value) = json(&with_control(abi, &bytes, full)).expect("a well-formed record");
+        let items = value["messages"][0]["control"]["items"].as_array().expect("items");
+        prop_assert_eq!(items.is_empty(), bytes.is_empty());
+        // A header has twelve bytes at least.
+        prop_assert!(items.len() <= bytes.len() / 12 + 1, "{:?}", items);
+        // Only the last one can be broken off.
+        for item in items.iter().rev().skip(1) {
+            let note = item["note"].as_str();
+            prop_assert!(note.is_none_or(|note| note == "unexpected_length"), "{}", item);
+        }
+        let left_out = &value["truncated"]["control_bytes"];
+        prop_assert_eq!(left_out.as_u64().unwrap_or(0), cut);
     }
 }
 

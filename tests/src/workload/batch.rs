@@ -160,6 +160,25 @@ impl Batch {
         self.arena.put_word(self.iov_at(i) + self.layout.word, self.layout.word, len as u64);
     }
 
+    /// Address and length of message `i`'s data buffer.
+    pub fn buffer(&self, i: usize) -> (u64, usize) {
+        let word = self.layout.word;
+        let base = self.arena.word(self.iov_at(i), word);
+        (base, self.arena.word(self.iov_at(i) + word, word) as usize)
+    }
+
+    /// Where message `i`'s own iovec lies, and where its header says so.
+    pub fn iov_field(&self, i: usize) -> (u64, u64) {
+        let field = self.header_at(i) + self.layout.iov;
+        (self.arena.addr(self.iov_at(i)), self.arena.addr(field))
+    }
+
+    /// Where message `i`'s own control buffer lies, and where its header says so.
+    pub fn control_field(&self, i: usize) -> (u64, u64) {
+        let field = self.header_at(i) + self.layout.control;
+        (self.arena.addr(self.control_at(i)), self.arena.addr(field))
+    }
+
     /// Cuts message `i`'s data buffer to `len` bytes.
     pub fn set_buffer_len(&self, i: usize, len: usize) {
         assert!(len <= DATA_LEN, "buffers have {DATA_LEN} bytes");
@@ -172,6 +191,17 @@ impl Batch {
         let addr = if len == 0 { 0 } else { self.arena.addr(self.control_at(i)) };
         self.set_field(i, self.layout.control, self.layout.word, addr);
         self.set_field(i, self.layout.controllen, self.layout.word, len as u64);
+    }
+
+    /// Points message `i` at a control buffer elsewhere.
+    pub fn set_control_at(&self, i: usize, addr: u64, len: usize) {
+        self.set_field(i, self.layout.control, self.layout.word, addr);
+        self.set_field(i, self.layout.controllen, self.layout.word, len as u64);
+    }
+
+    /// What lies in message `i`'s control buffer.
+    pub fn control(&self, i: usize) -> Vec<u8> {
+        self.arena.get(self.control_at(i), CONTROL_LEN)
     }
 
     /// `msg_len` of message `i`.

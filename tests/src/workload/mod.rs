@@ -12,6 +12,7 @@ pub mod blocking;
 pub mod call;
 pub mod compat;
 mod describe;
+pub mod detail;
 pub mod entry;
 pub mod errors;
 pub mod family;
@@ -66,6 +67,14 @@ const SCENARIOS: &[Scenario] = &[
     ("cut", "datagrams longer than their buffers", received::cut),
     ("control", "control messages in buffers of several sizes", received::control),
     ("partial", "a batch whose second message can't be received", received::partial),
+    ("detail-control", "every kind of control message of UDP", detail::control::native),
+    ("detail-control-compat", "the same by int $0x80", detail::control::compat),
+    ("detail-unix", "descriptors and credentials", detail::unix::native),
+    ("detail-unix-compat", "the same by int $0x80", detail::unix::compat),
+    ("detail-errors", "the error queue", detail::errors::native),
+    ("detail-errors-compat", "the same by int $0x80", detail::errors::compat),
+    ("detail-buffers", "iovecs and what lies in their buffers", detail::buffers::native),
+    ("detail-buffers-compat", "the same by int $0x80", detail::buffers::compat),
     ("eagain", "--count calls on an empty socket", errors::eagain),
     ("ebadf", "descriptors that are none", errors::ebadf),
     ("enotsock", "a descriptor that is no socket", errors::enotsock),

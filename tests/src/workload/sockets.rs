@@ -73,6 +73,20 @@ impl Udp {
         until("the datagram is delivered", || (queued_bytes(self.fd()) > before).then_some(()));
     }
 
+    /// The senders.
+    pub fn senders(&self) -> &[UdpSocket] {
+        &self.senders
+    }
+
+    /// Sends these bytes and waits until they lie in the receiver's queue.
+    pub fn queue_bytes(&self, bytes: &[u8]) {
+        let before = queued_bytes(self.fd());
+        let to = self.receiver.local_addr().expect("the receiver's address");
+        let sent = self.senders[0].send_to(bytes, to);
+        assert_eq!(sent.expect("a datagram can be sent"), bytes.len());
+        until("the datagram is delivered", || (queued_bytes(self.fd()) > before).then_some(()));
+    }
+
     /// Queues datagrams 0 to `count`.
     pub fn send_all(&self, count: usize) {
         (0..count).for_each(|i| self.queue(i));
@@ -97,15 +111,30 @@ pub fn payload(i: usize) -> Vec<u8> {
 
 /// Sets an integer option of SOL_SOCKET.
 pub fn set_option(fd: i32, option: i32, value: i32) -> io::Result<()> {
+    set_level(fd, libc::SOL_SOCKET, option, value)
+}
+
+/// Sets an integer option of any level.
+pub fn set_level(fd: i32, level: i32, option: i32, value: i32) -> io::Result<()> {
     let len = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes of a live integer.
-    let result =
-        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), len) };
+    let result = unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), len) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Memory that a socket's queue of received datagrams takes.
 fn queued_bytes(fd: i32) -> u32 {
+    // SK_MEMINFO_RMEM_ALLOC
+    meminfo(fd)[0]
+}
+
+/// Datagrams that a socket has dropped.
+pub fn dropped(fd: i32) -> u32 {
+    // SK_MEMINFO_DROPS
+    meminfo(fd)[8]
+}
+
+fn meminfo(fd: i32) -> [u32; 9] {
     let mut info = [0u32; 9];
     let mut len = size_of_val(&info) as libc::socklen_t;
     // SAFETY: the kernel writes `len` bytes at most.
@@ -113,8 +142,7 @@ fn queued_bytes(fd: i32) -> u32 {
         libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, info.as_mut_ptr().cast(), &mut len)
     };
     assert_eq!(result, 0, "SO_MEMINFO: {}", io::Error::last_os_error());
-    // SK_MEMINFO_RMEM_ALLOC
-    info[0]
+    info
 }
 
 /// A folder for sockets with names, removed at the end.

@@ -1,5 +1,6 @@
 //! Names of flag bits and other numbers, as data.
 
+pub mod cmsg;
 mod errno;
 mod family;
 mod msg;

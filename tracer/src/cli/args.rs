@@ -76,6 +76,9 @@ pub struct Replay {
     /// The recording
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Show of payload only its length and SHA-256
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
     /// Whose calls.
     #[command(flatten)]
     pub select: Select,
@@ -149,6 +152,12 @@ pub struct Capture {
     /// Most messages to keep of one call
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = parse::messages())]
     pub messages: u32,
+    /// Bytes of payload to keep of each message; needs --detail full
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = parse::payload())]
+    pub payload: u32,
+    /// Show of payload only its length and SHA-256; a recording would hold all of it
+    #[arg(long, requires = "payload", conflicts_with = "record")]
+    pub redact: bool,
     /// Where to attach
     #[arg(long, value_name = "HOOK", default_value = "auto")]
     pub hook: Hook,
@@ -203,6 +212,8 @@ pub enum Detail {
     Call,
     /// Lengths, flags and source addresses of the messages too
     Messages,
+    /// iovecs and control messages too, and payload with --payload
+    Full,
 }
 
 /// Hooks.

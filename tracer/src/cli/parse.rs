@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::builder::RangedI64ValueParser;
 use tracer_common::{
+    detail::MAX_PAYLOAD,
     record::{COMM_LEN, MAX_MESSAGES},
     registry::{self, EVENTS, Event},
 };
@@ -96,6 +97,11 @@ fn negation(text: &str) -> (bool, &str) {
 /// A number of messages.
 pub fn messages() -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=i64::from(MAX_MESSAGES))
+}
+
+/// Bytes of payload.
+pub fn payload() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(0..=i64::from(MAX_PAYLOAD))
 }
 
 /// The ring buffer's size.

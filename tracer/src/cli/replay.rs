@@ -32,6 +32,7 @@ pub fn run(mut options: args::Replay) -> Result<ExitCode, Failure> {
     pipeline.filter = output::criteria(&options.select);
     pipeline.events = Some(options.select.events.clone());
     pipeline.health = false;
+    pipeline.redact = options.redact;
     let result = loop {
         match reader.next_record() {
             Ok(Some(record)) => pipeline.record(record),

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracer_common::registry::{EVENTS, Event};
+use tracer_common::{
+    detail::{self, MAX_PAYLOADS},
+    registry::{EVENTS, Event},
+};
 
 use rustix::{
     event::{Timespec, epoll},
@@ -47,6 +50,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     if let Some(program) = options.command.first() {
         find(program)?;
     }
+    let detail = detail_of(&options.capture)?;
     let divided = divide(&options)?;
     log::info!("{}", divided.describe());
     let outputs = output::open(&options.output)?;
@@ -71,8 +75,9 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         events: options.select.events.clone(),
         messages: match options.capture.detail {
             Detail::Call => 0,
-            Detail::Messages => options.capture.messages,
+            Detail::Messages | Detail::Full => options.capture.messages,
         },
+        detail,
         buffer: options.capture.buffer,
         filters,
         unrolled: false,
@@ -93,6 +98,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     pipeline.filter = divided.user.clone();
     pipeline.processes = Processes::live();
     pipeline.health = options.output.health == Switch::On;
+    pipeline.redact = options.capture.redact;
     pipeline.most = options.capture.count;
     if let Some(path) = &options.capture.record {
         let header = recording::Header::new(live.kernel(), hook, clock);
@@ -362,6 +368,24 @@ fn command_status(command: Running) -> Result<ExitCode, Failure> {
     let status = command.status().map_err(|error| Failure::Runtime(error.to_string()))?;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)))
+}
+
+/// What is kept of each message beside its header and name.
+fn detail_of(capture: &args::Capture) -> Result<detail::Detail, Failure> {
+    let args::Capture { payload, messages, .. } = *capture;
+    if capture.detail != Detail::Full {
+        return match payload {
+            0 => Ok(detail::Detail::NONE),
+            _ => Err(Failure::Usage("--payload needs --detail full".to_owned())),
+        };
+    }
+    if u64::from(payload) * u64::from(messages) > u64::from(MAX_PAYLOADS) {
+        return Err(Failure::Usage(format!(
+            "--payload {payload} for each of {messages} messages is more than the {MAX_PAYLOADS} \
+             bytes that can be kept of a call: ask for fewer bytes, or for fewer --messages"
+        )));
+    }
+    Ok(detail::Detail::full(payload))
 }
 
 fn divide(options: &Trace) -> Result<Divided, Failure> {

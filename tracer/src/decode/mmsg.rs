@@ -2,10 +2,10 @@
 
 use tracer_common::record::{Mmsghdr, Status, flags};
 
-use super::{Missing, args::flag_names, sockaddr, unseen};
+use super::{Missing, args::flag_names, control, iov, payload, sockaddr, unseen};
 use crate::{
-    event::{Control, InOut, Known, Message, MessageFlags, Reason, Truncated},
-    record::{Messages, Name, Record},
+    event::{Control, InOut, Item, Known, Message, MessageFlags, Name, Reason, Truncated},
+    record::{self, Messages, Part, Record},
 };
 
 /// The messages of a call that received any, and how many did not fit.
@@ -24,17 +24,17 @@ pub fn decode(
         return (Some(Known(None)), None);
     };
     let kept = u64::try_from(messages.exit.wanted).unwrap_or(u64::MAX);
-    let truncated = received
-        .checked_sub(kept)
-        .filter(|messages| *messages > 0)
-        .map(|messages| Truncated { messages });
-    (Some(Known(list(record, messages, missing))), truncated)
+    let messages_cut = received.saturating_sub(kept);
+    let mut truncated = Truncated { messages: messages_cut, ..Truncated::default() };
+    let list = list(record, messages, missing, &mut truncated);
+    (Some(Known(list)), (truncated != Truncated::default()).then_some(truncated))
 }
 
 fn list(
     record: &Record<'_>,
     messages: &Messages<'_>,
     missing: &mut Missing,
+    truncated: &mut Truncated,
 ) -> Option<Vec<Message>> {
     let (wanted, read) = (messages.exit.wanted, messages.exit.len());
     if read < wanted {
@@ -57,7 +57,10 @@ fn list(
     let mut list = Vec::with_capacity(read);
     for i in 0..read {
         let header = messages.exit.get(i)?;
-        list.push(one(i, header, messages.entry.get(i), messages.names.get(i), missing));
+        let entry = messages.entry.get(i);
+        let mut message = one(i, header, entry, messages.names.get(i), missing);
+        detail(&mut message, record, &messages.detail, i, missing, truncated);
+        list.push(message);
     }
     Some(list)
 }
@@ -75,33 +78,90 @@ fn one(
     i: usize,
     exit: Mmsghdr,
     entry: Option<Mmsghdr>,
-    name: Option<&Name<'_>>,
+    name: Option<&record::Name<'_>>,
     missing: &mut Missing,
 ) -> Message {
+    Message {
+        len: exit.len,
+        name: source(i, name, missing),
+        namelen: InOut { before: entry.map(|entry| entry.namelen), after: exit.namelen },
+        iov: None,
+        iovlen: None,
+        flags: MessageFlags { value: exit.flags, names: flag_names(exit.flags) },
+        control: Control {
+            len_in: entry.map(|entry| entry.controllen),
+            len_out: exit.controllen,
+            items: None,
+        },
+        payload: None,
+    }
+}
+
+/// The source address.
+fn source(i: usize, name: Option<&record::Name<'_>>, missing: &mut Missing) -> Option<Name> {
     let mut lacks = |reason| {
         missing.insert(format!("messages[{i}].name"), reason);
         None
     };
-    let decoded = match name {
-        None => lacks(Reason::NotCaptured),
-        Some(name) => match name.status {
-            Status::Absent => None,
-            Status::Faulted => lacks(Reason::Fault),
-            Status::NotCaptured => lacks(Reason::NotCaptured),
-            Status::Read | Status::Partial => {
-                let (decoded, whole) = sockaddr::decode(name.bytes, name.full);
-                if !whole {
-                    let _ = lacks(Reason::Truncated);
-                }
-                Some(decoded)
+    let Some(name) = name else { return lacks(Reason::NotCaptured) };
+    match name.status {
+        Status::Absent => None,
+        Status::Faulted => lacks(Reason::Fault),
+        Status::NotCaptured => lacks(Reason::NotCaptured),
+        Status::Read | Status::Partial => {
+            let (decoded, whole) = sockaddr::decode(name.bytes, name.full);
+            if !whole {
+                let _ = lacks(Reason::Truncated);
             }
-        },
-    };
-    Message {
-        len: exit.len,
-        name: decoded,
-        namelen: InOut { before: entry.map(|entry| entry.namelen), after: exit.namelen },
-        flags: MessageFlags { value: exit.flags, names: flag_names(exit.flags) },
-        control: Control { len_in: entry.map(|entry| entry.controllen), len_out: exit.controllen },
+            Some(decoded)
+        }
     }
+}
+
+/// Adds what `--detail full` shows.
+fn detail(
+    message: &mut Message,
+    record: &Record<'_>,
+    detail: &record::Detail<'_>,
+    i: usize,
+    missing: &mut Missing,
+    truncated: &mut Truncated,
+) {
+    if let Some(parts) = &detail.control {
+        message.control.items = Some(items(parts.get(i), record, i, missing, truncated));
+    }
+    let Some(parts) = &detail.iovs else { return };
+    let iovs = iov::decode(parts.get(i), record.abi, i, missing);
+    truncated.iov = truncated.iov.saturating_add(iovs.left_out);
+    message.payload = Some(Known(detail.payload.as_ref().and_then(|parts| {
+        let (payload, left_out) = payload::decode(parts.get(i), message.len, &iovs, i, missing);
+        truncated.payload_bytes = truncated.payload_bytes.saturating_add(left_out);
+        payload
+    })));
+    message.iov = Some(iovs.shown);
+    message.iovlen = Some(Known(iovs.count));
+}
+
+/// The control messages.
+fn items(
+    part: Option<&Part<'_>>,
+    record: &Record<'_>,
+    i: usize,
+    missing: &mut Missing,
+    truncated: &mut Truncated,
+) -> Known<Vec<Item>> {
+    let reason = match part.map(|part| part.status) {
+        Some(Status::Absent) => return Known(Some(Vec::new())),
+        Some(Status::Faulted) => Reason::Fault,
+        Some(Status::NotCaptured) | None => Reason::NotCaptured,
+        Some(Status::Read | Status::Partial) => {
+            return Known(part.map(|part| {
+                let (items, left_out) = control::decode(part, record.abi);
+                truncated.control_bytes = truncated.control_bytes.saturating_add(left_out);
+                items
+            }));
+        }
+    };
+    missing.insert(format!("messages[{i}].control.items"), reason);
+    Known(None)
 }

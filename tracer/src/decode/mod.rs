@@ -13,8 +13,11 @@
 
 mod args;
 mod clock;
+mod control;
 pub mod findings;
+mod iov;
 mod mmsg;
+mod payload;
 mod sockaddr;
 mod socket;
 
@@ -99,8 +102,13 @@ fn unseen(record: &Record<'_>) -> Reason {
 
 fn error(ret: i64) -> Option<Errno> {
     let errno = if ret < 0 { ret.unsigned_abs() } else { return None };
+    Some(self::errno(errno))
+}
+
+/// An error by its number.
+fn errno(errno: u64) -> Errno {
     let name = u32::try_from(errno).ok().and_then(errno_name);
-    Some(Errno { name: name.map_or_else(|| errno.to_string().into(), Into::into), errno })
+    Errno { name: name.map_or_else(|| errno.to_string().into(), Into::into), errno }
 }
 
 fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process {

@@ -3,6 +3,7 @@
 
 use tracer_common::{
     config::{Config, MAX_RULES, Rule, filter, rule, scratch_size, thread_size},
+    detail::Detail,
     record::MAX_MESSAGES,
     registry::Event,
 };
@@ -16,6 +17,10 @@ use super::{
 
 /// Memory for what is remembered of threads, in bytes.
 const THREADS_MEMORY: usize = 16 << 20;
+/// More of it with `--detail full`, whose entries are large, for so many threads at
+/// least.
+const MAX_THREADS_MEMORY: usize = 64 << 20;
+const MIN_THREADS: usize = 512;
 /// Most threads remembered between calls.
 const MAX_THREADS: usize = 32 << 10;
 
@@ -44,6 +49,8 @@ pub struct Options {
     pub events: Vec<&'static Event>,
     /// Most messages to keep of one call; 0 for none.
     pub messages: u32,
+    /// What to keep of each beside its header and name.
+    pub detail: Detail,
     /// Bytes of the ring buffer: a power of two, at least a page.
     pub buffer: u32,
     /// The filters.
@@ -54,9 +61,9 @@ pub struct Options {
 
 /// Size of a thread's entry: with space to put a record together where programs
 /// can be preempted.
-pub fn entry_size(messages: u32, hook: Hook) -> usize {
-    let size = thread_size(messages);
-    if hook == Hook::Fentry { size + scratch_size(messages) } else { size }
+pub fn entry_size(options: &Options, hook: Hook) -> usize {
+    let size = thread_size(options.messages);
+    if hook == Hook::Fentry { size + scratch_size(options.messages, &options.detail) } else { size }
 }
 
 /// The configuration that the programs are loaded with.
@@ -97,7 +104,13 @@ pub fn configure(
             return Err(SourceError::NoSuchSyscall { event: event.name, arch: arch() });
         }
     }
-    let threads = THREADS_MEMORY / entry_size(options.messages, plan.hook);
+    let entry = entry_size(options, plan.hook);
+    let memory = if options.detail == Detail::NONE {
+        THREADS_MEMORY
+    } else {
+        THREADS_MEMORY.max(MAX_THREADS_MEMORY.min(MIN_THREADS * entry))
+    };
+    let threads = memory / entry;
     let preemptible = plan.hook == Hook::Fentry;
     Ok(Config {
         rules,
@@ -116,6 +129,10 @@ pub fn configure(
             0
         },
         task_pt_regs: u32::from(plan.typed && helpers.task_pt_regs),
+        iovs: options.detail.iovs,
+        control: options.detail.control,
+        payload: options.detail.payload,
+        detail_room: u32::try_from(options.detail.room(options.messages)).unwrap_or(0),
         compat_mask: layout.compat_mask,
         registers: layout.registers,
         offsets: layout.offsets,

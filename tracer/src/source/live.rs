@@ -180,11 +180,11 @@ impl Live {
         )?;
         let config = configure(options, *helpers, layout, &plan)?;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let thread = size(entry_size(options.messages, plan.hook));
+        let thread = size(entry_size(options, plan.hook));
         let object = object::resized(&[
             ("THREADS", thread),
             ("BLANK", thread),
-            ("SCRATCH", size(scratch_size(options.messages))),
+            ("SCRATCH", size(scratch_size(options.messages, &options.detail))),
         ])?;
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));

@@ -51,6 +51,8 @@ fn one_shown(value: &Json, ty: Type) -> String {
         (Type::Time, Json::String(text)) => {
             text.parse::<jiff::Timestamp>().unwrap().as_nanosecond().to_string()
         }
+        // A symbol without a name.
+        (Type::Text, Json::Number(number)) => number.to_string(),
         (Type::Bool, Json::Bool(value)) => u8::from(*value).to_string(),
         (Type::Ip, Json::String(text)) => text.parse::<IpAddr>().unwrap().to_string(),
         (Type::Text | Type::ShortText(_) | Type::Flag, Json::String(text)) => text.clone(),
@@ -90,6 +92,10 @@ pub fn assert_fields(event: &Event) {
 fn leaves(json: &Json, path: &str, whole: &Json) {
     match json {
         _ if path == "missing" || path == "seq" => {}
+        // What each type of control message says, and payload that is no text.
+        _ if path.starts_with("messages.control.items") => {}
+        _ if path.starts_with("messages.payload") => {}
+        Json::Null if path == "messages.iov" => {}
         Json::Array(items) => items.iter().for_each(|item| leaves(item, path, whole)),
         Json::Object(fields) => {
             for (key, value) in fields {

@@ -138,6 +138,18 @@ pub const LEFT_OUT: &[LeftOut] = &[
         tests: &["fewer_messages_shown_when_asked_to"],
         why: MANY_STARTS,
     },
+    LeftOut {
+        guest: Some("5.10"),
+        module: "detail",
+        tests: &["a_thousand_messages"],
+        why: NO_BPF_LOOP,
+    },
+    LeftOut {
+        guest: None,
+        module: "detail",
+        tests: &["what_messages_have_anyway"],
+        why: MANY_STARTS,
+    },
 ];
 
 const MANY_STARTS: &str = "many starts, and no kernel reads these differently";

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use tests::skip::require_root_bpf;
 use tracer::source::{Hook, KernelFilters, Live, Options, SourceError};
+use tracer_common::detail::{Detail, MAX_PAYLOADS};
 use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
 use tracer_common::registry::EVENTS;
 
@@ -27,7 +28,7 @@ fn filters(cgroup: bool) -> KernelFilters {
 
 fn options(hook: Hook, messages: u32, filters: KernelFilters) -> Options {
     let events = EVENTS.iter().filter(|event| hook.sees(event)).collect();
-    Options { events, messages, buffer: 1 << 16, filters, unrolled: false }
+    Options { events, messages, detail: Detail::NONE, buffer: 1 << 16, filters, unrolled: false }
 }
 
 /// Attaches and prints a line for each program.
@@ -62,9 +63,20 @@ fn every_program() {
             Err(SourceError::NeedsHelper { .. } | SourceError::TooManyMessages { .. }) => {}
             result => fine(result),
         }
+        let full =
+            |payload: u32, options: Options| Options { detail: Detail::full(payload), ..options };
+        let few = full(0, options(hook, MAX_MESSAGES_UNROLLED, KernelFilters::default()));
+        fine(check(hook, "full", &few));
+        let payload = MAX_PAYLOADS / MAX_MESSAGES;
+        match check(hook, "payload", &full(payload, options(hook, MAX_MESSAGES, filters(true)))) {
+            Err(SourceError::NeedsHelper { .. } | SourceError::TooManyMessages { .. }) => {}
+            result => fine(result),
+        }
         // What kernels before 5.17 get, which do not tell.
         let unrolled =
             Options { unrolled: true, ..options(hook, MAX_MESSAGES_UNROLLED, filters(false)) };
         fine(check(hook, "whole", &unrolled));
+        fine(check(hook, "full", &full(0, unrolled.clone())));
+        fine(check(hook, "payload", &full(MAX_PAYLOADS / MAX_MESSAGES_UNROLLED, unrolled)));
     }
 }

@@ -7,6 +7,7 @@ use tests::skip::{require_root_bpf, skip};
 use tests::tools::is_slow;
 use tests::tracer::Attached;
 use tracer::source::{KernelFilters, Live, Options};
+use tracer_common::detail::Detail;
 use tracer_common::registry::EVENTS;
 
 use super::{attaching_here, hooks};
@@ -43,6 +44,7 @@ fn everything() -> Options {
     Options {
         events: EVENTS.iter().collect(),
         messages: 64,
+        detail: Detail::NONE,
         buffer: 1 << 16,
         filters: KernelFilters::default(),
         unrolled: false,

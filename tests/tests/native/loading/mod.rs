@@ -6,6 +6,7 @@ mod budget;
 mod cleanup;
 mod obstacles;
 mod preemption;
+mod unrolled;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 

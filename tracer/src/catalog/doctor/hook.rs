@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tracer_common::{record::MAX_MESSAGES_UNROLLED, registry::EVENTS};
+use tracer_common::{detail::Detail, record::MAX_MESSAGES_UNROLLED, registry::EVENTS};
 
 use super::{Attached, HookReport};
 use crate::{
@@ -20,6 +20,7 @@ fn report(hook: Hook) -> HookReport {
     let options = Options {
         events: EVENTS.iter().filter(|event| hook.sees(event)).collect(),
         messages: MAX_MESSAGES_UNROLLED,
+        detail: Detail::NONE,
         buffer: 1 << 16,
         filters: KernelFilters {
             pids: vec![(std::process::id(), true)],

@@ -69,9 +69,9 @@ impl Digest {
     }
 
     fn messages(&mut self, event: &Event, list: &[Message], layout: &Layout) {
-        let with_count = event.truncated.is_some() || layout.has_room_for_count();
-        self.push(PLAIN, sizes(list, with_count));
         let cut_off = event.truncated.map_or(0, |truncated| truncated.messages);
+        let with_count = cut_off > 0 || layout.has_room_for_count();
+        self.push(PLAIN, sizes(list, with_count));
         if cut_off > 0 {
             self.push(CAUTION, format!("+{cut_off} msgs"));
         }
@@ -95,7 +95,14 @@ impl Digest {
         }
         let control: u64 =
             list.iter().fold(0, |sum, message| message.control.len_out.saturating_add(sum));
-        if control > 0 {
+        let items: usize = list
+            .iter()
+            .filter_map(|message| message.control.items.as_ref()?.0.as_ref())
+            .map(Vec::len)
+            .sum();
+        if items > 0 {
+            self.push_whole(PLAIN, format!("{items} cmsg {}", bytes(control)));
+        } else if control > 0 {
             self.push_whole(PLAIN, format!("cmsg {}", bytes(control)));
         }
     }

@@ -98,13 +98,17 @@ fn message(len: u32, name: Option<Name>) -> Message {
         name,
         namelen: InOut { before: Some(128), after: 16 },
         flags: MessageFlags { value: 0, names: flag_names(0) },
-        control: Control { len_in: Some(0), len_out: 0 },
+        iov: None,
+        iovlen: None,
+        control: Control { len_in: Some(0), len_out: 0, items: None },
+        payload: None,
     }
 }
 
 fn flagged(len: u32, name: Option<Name>, flags: u32) -> Message {
     let flags = MessageFlags { value: flags, names: flag_names(flags) };
-    Message { flags, control: Control { len_in: Some(256), len_out: 64 }, ..message(len, name) }
+    let control = Control { len_in: Some(256), len_out: 64, items: None };
+    Message { flags, control, ..message(len, name) }
 }
 
 fn inet(ip: [u8; 4], port: u16) -> Option<Name> {
@@ -118,7 +122,7 @@ fn events() -> Vec<Event> {
         .set("vlen", arg(Value::Unsigned(2000)))
         .received((0..64).map(|_| message(1, inet(local, 5552))).collect());
     truncated.ret = Some(2000);
-    truncated.truncated = Some(Truncated { messages: 1936 });
+    truncated.truncated = Some(Truncated { messages: 1936, ..Truncated::default() });
     truncated.latency_ns = Some(1_234_567);
 
     let mut threaded = event(51, 12040, b"systemd-resolve").flags(0x40).received(vec![

@@ -10,7 +10,9 @@ use super::field::{
     Type::{Bool, Flag, Ip, Object, Pointer, ShortText, Signed, Span, Text, Time, Unsigned},
     Value, Visit,
 };
-use crate::event::{self, Arg, Event, FlagNames, Known, Message, Name, Timespec, hex};
+use crate::event::{
+    self, Arg, Event, FlagNames, Iovec, Item, Known, Message, Name, Payload, Symbol, Timespec, hex,
+};
 
 /// Fields of the event itself. `seq` is none: it numbers what passes the filters.
 pub const EVENT: &[Row<Event>] = &[
@@ -142,7 +144,16 @@ pub const EVENT: &[Row<Event>] = &[
     }),
     Row::nullable("truncated", Object, |event, visit| object(event.truncated.as_ref(), visit)),
     Row::nullable("truncated.messages", Unsigned, |event, visit| {
-        int(event.truncated.map(|truncated| truncated.messages), visit)
+        int(left_out(event, |truncated| truncated.messages), visit)
+    }),
+    Row::nullable("truncated.iov", Unsigned, |event, visit| {
+        int(left_out(event, |truncated| truncated.iov), visit)
+    }),
+    Row::nullable("truncated.control_bytes", Unsigned, |event, visit| {
+        int(left_out(event, |truncated| truncated.control_bytes), visit)
+    }),
+    Row::nullable("truncated.payload_bytes", Unsigned, |event, visit| {
+        int(left_out(event, |truncated| truncated.payload_bytes), visit)
     }),
     Row::many("findings", Text, |event, visit| {
         event.findings.iter().any(|finding| text(finding, &mut *visit))
@@ -192,10 +203,32 @@ pub const MESSAGE: &[Row<Message>] = &[
     }),
     Row::new("namelen.in", Unsigned, |message, visit| int(message.namelen.before, visit)),
     Row::new("namelen.out", Unsigned, |message, visit| int(message.namelen.after, visit)),
+    Row::new("iov.base", Pointer, |message, visit| {
+        iovecs(message).iter().any(|iovec| int(iovec.base, &mut *visit))
+    }),
+    Row::new("iov.len", Unsigned, |message, visit| {
+        iovecs(message).iter().any(|iovec| int(iovec.len, &mut *visit))
+    }),
+    Row::new("iovlen", Unsigned, |message, visit| {
+        int(message.iovlen.as_ref().and_then(|count| count.0), visit)
+    }),
     Row::new("flags.value", Unsigned, |message, visit| int(message.flags.value, visit)),
     Row::new("flags.names", Flag, |message, visit| flags(&message.flags.names, visit)),
     Row::new("control.len_in", Unsigned, |message, visit| int(message.control.len_in, visit)),
     Row::new("control.len_out", Unsigned, |message, visit| int(message.control.len_out, visit)),
+    Row::new("control.items.level", Text, |message, visit| {
+        items(message).iter().any(|item| symbol(item.level.as_ref(), &mut *visit))
+    }),
+    Row::new("control.items.type", Text, |message, visit| {
+        items(message).iter().any(|item| symbol(item.kind.as_ref(), &mut *visit))
+    }),
+    Row::new("payload.len", Unsigned, |message, visit| {
+        int(payload(message).map(|payload| payload.len), visit)
+    }),
+    Row::new("payload.text", Text, |message, visit| {
+        let shown = payload(message).filter(|payload| !payload.redacted);
+        shown.and_then(Payload::text).is_some_and(|shown| text(shown, visit))
+    }),
 ];
 
 const SIGNED: &[Row<Arg>] = &[Row::nullable("value", Signed, value)];
@@ -374,6 +407,32 @@ fn family(name: &Name) -> Option<&str> {
         Name::Unix { .. } => Some("AF_UNIX"),
         Name::Netlink { .. } => Some("AF_NETLINK"),
         Name::Raw { family, .. } => family.as_deref(),
+    }
+}
+
+/// A count of what did not fit; none where all did.
+fn left_out(event: &Event, count: fn(&event::Truncated) -> u64) -> Option<u64> {
+    event.truncated.as_ref().map(count).filter(|count| *count > 0)
+}
+
+fn iovecs(message: &Message) -> &[Iovec] {
+    message.iov.as_ref().and_then(|iov| iov.0.as_deref()).unwrap_or_default()
+}
+
+fn items(message: &Message) -> &[Item] {
+    message.control.items.as_ref().and_then(|items| items.0.as_deref()).unwrap_or_default()
+}
+
+fn payload(message: &Message) -> Option<&Payload> {
+    message.payload.as_ref()?.0.as_ref()
+}
+
+/// A number without a name is a text too.
+fn symbol(symbol: Option<&Symbol>, visit: Visit<'_>) -> bool {
+    match symbol {
+        None => false,
+        Some(Symbol::Name(name)) => text(name, visit),
+        Some(Symbol::Number(number)) => text(&number.to_string(), visit),
     }
 }
 

@@ -22,7 +22,10 @@ fn message(len: u32, name: Option<Name>, flag: Option<(u32, &'static str)>) -> M
         name,
         namelen: InOut { before: Some(128), after: 16 },
         flags: MessageFlags { value, names: FlagNames { names, rest: 0 } },
-        control: Control { len_in: None, len_out: 0 },
+        control: Control { len_in: None, len_out: 0, items: None },
+        iov: None,
+        iovlen: None,
+        payload: None,
     }
 }
 

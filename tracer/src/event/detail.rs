@@ -1,0 +1,108 @@
+//! What `--detail full` shows of a message: iovecs and payload.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use sha2::{Digest as _, Sha256};
+
+use super::hex;
+
+/// A buffer that the kernel may fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Iovec {
+    /// Its address.
+    #[serde(serialize_with = "address")]
+    pub base: u64,
+    /// Its size.
+    pub len: u64,
+}
+
+fn address<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{value:#x}"))
+}
+
+/// What a message brought, or its beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Bytes that lie in the caller's buffers.
+    pub len: u64,
+    bytes: Vec<u8>,
+    /// Whether only the bytes' hash may be shown.
+    pub redacted: bool,
+}
+
+impl Payload {
+    /// Of a message of `len` bytes these first ones. Text that was cut may end within a
+    /// character, whose beginning is left out then.
+    pub fn new(len: u64, mut bytes: Vec<u8>) -> Self {
+        let cut = u64::try_from(bytes.len()).is_ok_and(|kept| kept < len);
+        if let Err(error) = std::str::from_utf8(&bytes)
+            && cut
+            && error.error_len().is_none()
+        {
+            bytes.truncate(error.valid_up_to());
+        }
+        Self { len, bytes, redacted: false }
+    }
+
+    /// The bytes, where they are text.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok()
+    }
+
+    /// How many bytes of the message are not there.
+    pub fn left_out(&self) -> u64 {
+        self.len.saturating_sub(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("len", &self.len)?;
+        map.serialize_entry("captured", &self.bytes.len())?;
+        match std::str::from_utf8(&self.bytes) {
+            _ if self.redacted => {
+                map.serialize_entry("sha256", &hex(&Sha256::digest(&self.bytes)))?;
+            }
+            Ok(text) => map.serialize_entry("text", text)?,
+            Err(_) => map.serialize_entry("base64", &STANDARD.encode(&self.bytes))?,
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(len: u64, bytes: &[u8], redacted: bool) -> serde_json::Value {
+        let payload = Payload { redacted, ..Payload::new(len, bytes.to_vec()) };
+        serde_json::to_value(payload).unwrap()
+    }
+
+    #[test]
+    fn text_is_text_and_the_rest_is_base64() {
+        let none = json!({"len": 0, "captured": 0, "text": ""});
+        assert_eq!(shown(0, b"", false), none);
+        let text = json!({"len": 4, "captured": 4, "text": "a\u{0}ä"});
+        assert_eq!(shown(4, "a\0ä".as_bytes(), false), text);
+        let binary = json!({"len": 2, "captured": 2, "base64": "/wA="});
+        assert_eq!(shown(2, b"\xff\0", false), binary);
+    }
+
+    #[test]
+    fn a_cut_may_go_through_a_character() {
+        let cut = json!({"len": 9, "captured": 1, "text": "a"});
+        assert_eq!(shown(9, b"a\xe2\x82", false), cut);
+        let whole = json!({"len": 3, "captured": 3, "base64": "YeKC"});
+        assert_eq!(shown(3, b"a\xe2\x82", false), whole);
+    }
+
+    #[test]
+    fn redacted_is_a_hash() {
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(shown(5, b"abc", true), json!({"len": 5, "captured": 3, "sha256": hash}));
+    }
+}
