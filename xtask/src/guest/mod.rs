@@ -37,10 +37,7 @@ use matrix::Shown;
 use table::{Arch, GUESTS, Guest};
 use toolchain::Toolchain;
 
-use crate::{
-    skip::Skip,
-    workspace::{Workspace, on_path},
-};
+use crate::{setup::beside, skip::Skip, workspace::Workspace};
 
 /// How a guest ended, for the summary.
 pub struct Line {
@@ -161,7 +158,7 @@ fn prepare(
 }
 
 fn obstacle(arch: &Arch) -> Option<String> {
-    if on_path(arch.qemu).is_none() {
+    if beside::command(arch.qemu).is_none() {
         return Some(format!("{} is not installed: `cargo xtask setup`", arch.qemu));
     }
     None

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 
 use super::Arch;
-use crate::workspace::on_path;
+use crate::{setup::beside, workspace::on_path};
 
 /// How the guest's own run ended; what it said is the listener's.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn run(
     deadline: Duration,
     mut line: impl FnMut(&str),
 ) -> Result<End> {
-    let mut command = start(arch.qemu);
+    let mut command = start(arch.qemu)?;
     command
         .args(arch.machine)
         // One thread for both CPUs. With a thread for each, 6.12 once panicked in an int3
@@ -86,11 +86,13 @@ pub fn run(
 
 /// A command that the kernel kills when the calling thread ends, however it ends, where
 /// setpriv (util-linux) can ask for that.
-fn start(program: &str) -> Command {
-    let Some(setpriv) = on_path("setpriv") else { return Command::new(program) };
+fn start(program: &str) -> Result<Command> {
+    let program = beside::command(program).ok_or_else(|| anyhow!("{program} is not installed"))?;
+    let Some(setpriv) = on_path("setpriv") else { return Ok(program) };
     let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", program]);
-    command
+    command.args(["--pdeathsig", "KILL"]).arg(program.get_program());
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Ok(command)
 }
 
 /// A QEMU of ours, which does not outlive its guest's deadline.

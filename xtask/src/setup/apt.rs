@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::packages::{Package, Probe};
+use super::{
+    beside,
+    packages::{Package, Probe},
+};
 use crate::{privilege::Privilege, workspace::on_path};
 
 /// Whether this system has apt and dpkg.
@@ -17,7 +20,8 @@ pub fn is_here() -> bool {
     on_path("apt-get").is_some() && on_path("dpkg-query").is_some()
 }
 
-/// Those of `packages` that are not installed: by dpkg where it is, else by their probes.
+/// Those of `packages` that are neither installed (by dpkg where it is, else by their
+/// probes) nor unpacked beside the system.
 pub fn missing(packages: &[Package]) -> Result<Vec<Package>> {
     if !is_here() {
         return Ok(packages.iter().copied().filter(|package| !probe(package.probe)).collect());
@@ -29,7 +33,8 @@ pub fn missing(packages: &[Package]) -> Result<Vec<Package>> {
         .output()
         .context("can't start dpkg-query")?;
     let listing = String::from_utf8_lossy(&output.stdout);
-    Ok(packages.iter().copied().filter(|package| !is_installed(&listing, package.name)).collect())
+    let here = |name: &str| is_installed(&listing, name) || beside::has(name);
+    Ok(packages.iter().copied().filter(|package| !here(package.name)).collect())
 }
 
 fn probe(probe: Probe) -> bool {
@@ -88,6 +93,12 @@ pub fn install(packages: &[Package]) -> Vec<(Package, String)> {
     for &package in packages {
         if let Err(error) = install_names(&privilege, &[package.name]) {
             let mut reason = error.to_string();
+            if reason.contains(WOULD_REMOVE) {
+                match beside::unpack(package.name) {
+                    Ok(()) => continue,
+                    Err(error) => reason = format!("{reason} Nor beside them: {error:#}"),
+                }
+            }
             if let Some(stale) = &stale {
                 reason = format!("{reason} (and apt-get update failed: {stale})");
             }
@@ -96,6 +107,9 @@ pub fn install(packages: &[Package]) -> Vec<(Package, String)> {
     }
     failed
 }
+
+/// What apt says of a package that only fits if others go.
+const WOULD_REMOVE: &str = "remove is disabled";
 
 fn install_names(privilege: &Privilege, names: &[&str]) -> Result<()> {
     // `--no-remove`: chrony would push out another time service, gcc-multilib a

@@ -5,6 +5,7 @@
 //! missing. Whatever can't be had is reported with its reason, and stops nothing else.
 
 pub mod apt;
+pub mod beside;
 pub mod components;
 pub mod linker;
 pub mod packages;

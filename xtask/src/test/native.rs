@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{Outcome, Selection};
-use crate::{cargo, privilege::Privilege, run, skip::Skip, workspace::Workspace};
+use crate::{cargo, privilege::Privilege, run, setup::beside, skip::Skip, workspace::Workspace};
 
 const PACKAGE: &str = "tests";
 
@@ -23,7 +23,11 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     };
     let tracer = run::build(workspace)?;
     let skips = SkipFile::create(workspace)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(beside::program_folders());
+    let path = std::env::join_paths(folders).context("PATH")?;
     let variables = [
+        ("PATH", path.as_os_str()),
         ("TRACER_BIN", tracer.as_os_str()),
         ("TRACER_SKIPS", skips.path.as_os_str()),
         // Their stack traces are for whoever reads a failure.
