@@ -201,6 +201,12 @@ impl Waiting {
         self.workload.id().to_string()
     }
 
+    /// Lets it make its first call, with the scenario `two-calls`.
+    pub fn call_once(&mut self) {
+        self.workload.say("go");
+        self.workload.stdout.wait_for("the first call", |line| line == "called\n");
+    }
+
     /// Lets it go, waits for its end, and returns what it did.
     pub fn go(mut self) -> Vec<Value> {
         self.workload.say("go");

@@ -1,6 +1,10 @@
 //! What can be looked up of a caller and of its cgroup while they are there.
 
-use std::{fs, io, ops::RangeInclusive, os::unix::ffi::OsStringExt};
+use std::{
+    fs, io,
+    ops::RangeInclusive,
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
+};
 
 use rustix::time::{ClockId, clock_gettime};
 use tracer_common::record::unknown;
@@ -19,12 +23,21 @@ use crate::{
 /// Where things are looked up.
 pub struct Lookup {
     hierarchy: Option<Hierarchy>,
+    /// Whether /proc numbers processes as records do.
+    same_pids: bool,
 }
+
+/// `PROC_PID_INIT_INO` (include/linux/proc_ns.h): the initial pid namespace.
+const INITIAL_PID_NS: u64 = 0xefff_fffc;
 
 impl Lookup {
     /// On this machine.
     pub fn new() -> Self {
-        Self { hierarchy: Hierarchy::open() }
+        let own_ns = fs::metadata("/proc/self/ns/pid").map(|ns| ns.ino());
+        Self {
+            hierarchy: Hierarchy::open(),
+            same_pids: own_ns.is_ok_and(|ns| ns == INITIAL_PID_NS),
+        }
     }
 
     /// Whether processes are in cgroups of v1 hierarchies too.
@@ -43,7 +56,7 @@ impl Lookup {
             let asleep = now(ClockId::Boottime).saturating_sub(now(ClockId::Monotonic));
             record.call.header.exit_ns.saturating_add(asleep)
         };
-        Caller { pid: task.pid, tid: task.tid, start, at }
+        Caller { pid: task.pid, tid: task.tid, start, at, visible: self.same_pids }
     }
 
     /// Where a cgroup lies, and whether that is the last word: by its id, or else, where
@@ -79,6 +92,9 @@ pub struct Caller {
     pub start: Option<u64>,
     /// CLOCK_BOOTTIME when the call ended, ns; of no meaning where `start` is known.
     pub at: u64,
+    /// Whether /proc shows it by that pid. It does not to a tracer in another pid
+    /// namespace than the initial one.
+    pub visible: bool,
 }
 
 impl Caller {
@@ -127,6 +143,9 @@ impl Caller {
 
     /// Whether the process that now has the pid is the caller.
     fn is_there(&self) -> Looked<()> {
+        if !self.visible {
+            return Err(Reason::NotCaptured);
+        }
         let found: u64 = stat(self.pid, STARTTIME).ok_or(Reason::Gone)?;
         match self.start {
             Some(start) if found == start / TICK_NS => Ok(()),
