@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Whether processes are in cgroups of v1 hierarchies too.
 pub fn has_v1() -> bool {
@@ -18,16 +19,21 @@ pub struct Cgroup {
 impl Cgroup {
     /// An empty tree; why there can be none.
     pub fn new(name: &str) -> Result<Self, String> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-        let mount = mounts
-            .lines()
-            .find(|line| line.contains(" - cgroup2 "))
-            .and_then(|line| line.split(' ').nth(4))
-            .ok_or("no cgroup v2 hierarchy is mounted")?;
-        let name = format!("tracer-test-{name}-{}", std::process::id());
-        let root = Path::new(mount).join(&name);
+        // Tests of one process run at the same time.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Relaxed);
+        let name = format!("tracer-test-{name}-{}-{number}", std::process::id());
+        let root = Self::mount()?.join(&name);
         fs::create_dir(&root).map_err(|error| format!("{}: {error}", root.display()))?;
         Ok(Self { root, name })
+    }
+
+    /// Where the hierarchy is mounted.
+    pub fn mount() -> Result<PathBuf, String> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        let line = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+        let mount = line.and_then(|line| line.split(' ').nth(4));
+        mount.map(PathBuf::from).ok_or("no cgroup v2 hierarchy is mounted".to_owned())
     }
 
     /// Where it lies.

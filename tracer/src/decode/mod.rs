@@ -113,6 +113,7 @@ fn errno(errno: u64) -> Errno {
 
 fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process {
     let task = record.task();
+    let mut not_captured = Vec::new();
     let mut known = |bit: u32, path: &str| {
         let known = task.unknown & bit == 0;
         if !known {
@@ -129,12 +130,13 @@ fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process
         mnt: known(unknown::MNT_NS, "process.ns.mnt").then_some(task.mnt_ns),
         net: known(unknown::NET_NS, "process.ns.net").then_some(task.net_ns),
     };
-    let own = known(unknown::PID_NS, "process.ns_pid") && known(unknown::PID_NS, "process.ns_tid");
-    if own && record.own_ids.is_none() {
-        for field in ["process.ns_pid", "process.ns_tid"] {
-            missing.insert(field.to_owned(), Reason::NotCaptured);
+    for field in ["process.ns_pid", "process.ns_tid"] {
+        if known(unknown::PID_NS, field) && record.own_ids.is_none() {
+            // Of an earlier tracer.
+            not_captured.push(field);
         }
     }
+    missing.extend(not_captured.into_iter().map(|field| (field.to_owned(), Reason::NotCaptured)));
     Process {
         pid: task.pid,
         tid: task.tid,

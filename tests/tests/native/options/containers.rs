@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tests::cgroup::Cgroup;
+use tests::child::Running;
+use tests::confine::{Change, confine};
 use tests::skip::{require_root_bpf, skip};
-use tests::tracer::{Attached, Waiting};
+use tests::tracer::{self, Attached, Waiting};
 
 use crate::WORKLOAD;
 
@@ -198,5 +200,62 @@ fn of_one_container() {
             calls.iter().map(|call| call["process"]["pid"].clone()).collect()
         };
         assert_eq!(pids(&truth), pids(&stream.events), "{options:?}");
+    }
+}
+
+/// What the tracer says of a process in a container that it sees alive, and of one that
+/// has ended by then, when these changes were made to its machine.
+fn confined(test: &str, changes: &[Change<'_>]) -> Option<(String, [Value; 2])> {
+    let tree = tree(test)?;
+    let path = format!("/docker/{A}");
+    let folder = tree.make(&path);
+    let (mut alive, mut ended) = (waiting_in(&folder), waiting_in(&folder));
+    let (first, second) = (alive.pid(), ended.pid());
+    let pids = format!("{first},{second}");
+    let mut command = tracer::command(&["--pid", &pids, "-o", "json"]);
+    confine(&mut command, changes);
+    let mut attached = Attached { tracer: Running::start(command) };
+    attached.wait_attached();
+    let of = |pid: String| move |event: &Value| event["process"]["pid"].to_string() == pid;
+    // The other one first: what is known of a cgroup is known of all that are in it.
+    attached.tracer.signal(libc::SIGSTOP);
+    ended.call_once();
+    ended.go();
+    attached.tracer.signal(libc::SIGCONT);
+    let ended = attached.wait_event("the call of the ended process", of(second));
+    alive.call_once();
+    let seen = attached.wait_event("the call of the living process", of(first));
+    alive.go();
+    attached.stop();
+    Some((format!("{}{path}", tree.path()), [seen, ended]))
+}
+
+/// Paths are then looked up by way of processes that are still there.
+#[test]
+fn without_the_capability_to_open_a_cgroup_by_its_id() {
+    const CAP_DAC_READ_SEARCH: u64 = 2;
+    // From Linux 6.11 on this one would do instead.
+    const CAP_SYS_ADMIN: u64 = 21;
+    let changes = [Change::Incapable(CAP_DAC_READ_SEARCH), Change::Incapable(CAP_SYS_ADMIN)];
+    let test = concat!(module_path!(), "::without_the_capability_to_open_a_cgroup_by_its_id");
+    let Some((path, [alive, ended])) = confined(test, &changes) else { return };
+    assert_eq!(alive["process"]["cgroup"]["path"], path, "{alive}");
+    assert_eq!(alive["process"]["container"], json!({"id": A, "runtime": "docker"}), "{alive}");
+    assert_eq!(ended["missing"]["process.cgroup.path"], "gone", "{ended}");
+    assert_eq!(ended["missing"]["process.container"], "gone", "{ended}");
+}
+
+/// Nothing then tells whether a process is still in the cgroup that it was in.
+#[test]
+fn without_the_hierarchy() {
+    let test = concat!(module_path!(), "::without_the_hierarchy");
+    let Ok(point) = Cgroup::mount() else { return skip(test, "no hierarchy that could go") };
+    let changes = [Change::Unmounted(point.to_str().expect("a path in UTF-8"))];
+    let Some((_, events)) = confined(test, &changes) else { return };
+    for event in events {
+        assert!(event["process"]["cgroup"]["id"].as_u64().is_some_and(|id| id > 1), "{event}");
+        assert_eq!(event["missing"]["process.cgroup.path"], "not_captured", "{event}");
+        let container = event["missing"]["process.container"].as_str();
+        assert!(matches!(container, Some("not_captured" | "gone")), "{event}");
     }
 }
