@@ -135,7 +135,7 @@ pub fn ids() -> (u32, u32) {
 ///
 /// # Safety
 /// `thread` is the current thread's.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn describe_once(thread: *mut Thread) {
     let current = Current::get();
     let (pid, tid) = ids();
