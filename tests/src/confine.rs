@@ -19,6 +19,8 @@ pub enum Change<'a> {
     Unmounted(&'a str),
     /// So many descriptors can be open at once.
     Descriptors(u64),
+    /// This capability is not to be had (include/uapi/linux/capability.h).
+    Incapable(u64),
 }
 
 /// What the child does before it becomes the program: prepared system calls only.
@@ -26,6 +28,7 @@ enum Step {
     Bind { from: CString, to: CString },
     Unmount(CString),
     Descriptors(u64),
+    Incapable(u64),
 }
 
 /// Prepares the command; as root.
@@ -40,6 +43,7 @@ pub fn confine(command: &mut Command, changes: &[Change<'_>]) {
             }
             Change::Unmounted(path) => Step::Unmount(c(path)),
             Change::Descriptors(most) => Step::Descriptors(*most),
+            Change::Incapable(capability) => Step::Incapable(*capability),
         })
         .collect();
     // SAFETY: between fork and exec the closure makes system calls and nothing else.
@@ -70,6 +74,10 @@ fn enter(steps: &[Step]) -> io::Result<()> {
                 Step::Descriptors(most) => {
                     let limit = libc::rlimit { rlim_cur: *most, rlim_max: *most };
                     check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+                }
+                // The program that root executes has what the bounding set allows.
+                Step::Incapable(capability) => {
+                    check(libc::prctl(libc::PR_CAPBSET_DROP, *capability))?;
                 }
             }
         }

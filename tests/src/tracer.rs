@@ -146,9 +146,16 @@ impl Attached {
 
     /// The same with these options alone.
     pub fn with(args: &[&str]) -> Self {
-        let mut tracer = Running::start(command(&[args, &["-o", "json"]].concat()));
-        tracer.stderr.wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
-        Self { tracer }
+        let mut attached =
+            Self { tracer: Running::start(command(&[args, &["-o", "json"]].concat())) };
+        attached.wait_attached();
+        attached
+    }
+
+    /// Waits until the tracer says that it is attached.
+    pub fn wait_attached(&mut self) {
+        let attached = |line: &str| line.starts_with("tracer: attached");
+        self.tracer.stderr.wait_for("`tracer: attached`", attached);
     }
 
     /// Waits for an event.
@@ -199,6 +206,12 @@ impl Waiting {
     /// Its process id, as an option's value.
     pub fn pid(&self) -> String {
         self.workload.id().to_string()
+    }
+
+    /// Lets it make its first call, with the scenario `two-calls`.
+    pub fn call_once(&mut self) {
+        self.workload.say("go");
+        self.workload.stdout.wait_for("the first call", |line| line == "called\n");
     }
 
     /// Lets it go, waits for its end, and returns what it did.

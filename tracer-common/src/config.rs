@@ -147,6 +147,8 @@ pub struct Offsets {
     pub upid_size: u32,
     /// `upid.ns`
     pub upid_ns: u32,
+    /// `upid.nr`
+    pub upid_nr: u32,
     /// `pid_namespace.ns.inum`
     pub pid_ns_inum: u32,
     /// `k_sigaction.sa.sa_handler`
@@ -294,10 +296,12 @@ pub struct Config {
     pub registers: Registers,
     /// Structure offsets.
     pub offsets: Offsets,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 80 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 96 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 120;
 

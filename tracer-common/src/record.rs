@@ -11,13 +11,15 @@
 //! [ exit mmsghdr section ]    the array as it was at exit
 //! [ names section ]           a NameHeader and the bytes for each message
 //! [ iovs, control and payload sections ]   with `--detail full`, see `detail`
+//! [ ids section ]             the caller's ids in its own pid namespace, see [`OwnIds`]
+//! [ socket section ]          a Socket and its names
 //! ```
 //!
 //! # Room to grow
 //! A reader takes the fixed part by its version ([`VERSION`]) and skips sections
 //! whose kind it does not know, by their length; it refuses a section of a known
-//! kind whose version it does not know. Sockets and the kernel's own copies of
-//! headers will come as new kinds. A change of the fixed part raises [`VERSION`].
+//! kind whose version it does not know. The kernel's own copies of headers will come as
+//! a new kind. A change of the fixed part raises [`VERSION`].
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -82,6 +84,9 @@ pub mod flags {
     pub const ENTRY_MISSED: u32 = 1 << 10;
     /// A compat call by 64-bit code (`int $0x80`).
     pub const CALLER_64BIT: u32 = 1 << 11;
+    /// The caller lives in the initial pid namespace: its own ids are the task's. Where
+    /// neither this is set nor an [`super::OwnIds`] is there, they are not known.
+    pub const INITIAL_PID_NS: u32 = 1 << 12;
 }
 
 /// The kinds of sections. Append-only.
@@ -106,6 +111,8 @@ pub enum SectionKind {
     /// [`Socket`], and the bytes of the names of an AF_UNIX one. Absent where there is
     /// no such descriptor, and not captured where another file has taken its place.
     Socket = 8,
+    /// [`OwnIds`], unless [`flags::INITIAL_PID_NS`] says it all.
+    OwnIds = 9,
     /// The iovecs of each message, see [`crate::detail`].
     Iovs = 16,
     /// The control messages of each message, see [`crate::detail`].
@@ -172,6 +179,7 @@ impl TryFrom<u16> for SectionKind {
             Self::Names,
             Self::Exe,
             Self::Socket,
+            Self::OwnIds,
             Self::Iovs,
             Self::Control,
             Self::Payload,
@@ -272,7 +280,7 @@ pub mod unknown {
     pub const PPID: u32 = 1 << 0;
     /// [`super::Task::start_boottime_ns`]
     pub const START: u32 = 1 << 1;
-    /// [`super::Task::pid_ns`]
+    /// [`super::Task::pid_ns`], and [`super::OwnIds`].
     pub const PID_NS: u32 = 1 << 2;
     /// [`super::Task::mnt_ns`]
     pub const MNT_NS: u32 = 1 << 3;
@@ -284,6 +292,18 @@ pub mod unknown {
     pub const EXE: u32 = 1 << 6;
     /// The socket.
     pub const SOCKET: u32 = 1 << 7;
+}
+
+/// The caller's ids as its own pid namespace, the innermost one, numbers them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct OwnIds {
+    /// Thread group id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
 }
 
 /// A timeout as it lies in user memory: two 64-bit fields, or two 32-bit fields

@@ -177,9 +177,7 @@ fn unseen<R: Regs, L: Loop>(
         matched.keep(thread);
         let matched = Matched::kept(thread);
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
-        if task::describe_call(&raw mut (*call).task, &comm) {
-            (*thread).fresh = 1;
-        }
+        task::describe_call(thread, &comm);
         (*thread).headers_read = 0;
         (*thread).file = 0;
         (*thread).ip = regs.ip();

@@ -54,6 +54,7 @@ static CONFIG: Global<Config> = Global::new(Config {
         pid_numbers: 0,
         upid_size: 0,
         upid_ns: 0,
+        upid_nr: 0,
         pid_ns_inum: 0,
         sigaction_handler: 0,
         sigaction_flags: 0,
@@ -101,6 +102,7 @@ static CONFIG: Global<Config> = Global::new(Config {
         netlink_dst: 0,
         tick_ns: 0,
     },
+    reserved: 0,
 });
 
 /// The configuration's address, for [`config!`] alone.

@@ -18,7 +18,7 @@ use crate::{
     exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
-    snapshot, socket,
+    snapshot, socket, task,
     walk::{Body, Loop},
 };
 
@@ -60,7 +60,8 @@ pub unsafe fn write_short(thread: *mut Thread) {
         let Some(scratch) = scratch_of(thread, cpu) else { return };
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
         mem::read_kernel(record, CALL as u32, call.cast());
-        let len = CALL + socket::append(scratch, thread, CALL);
+        let len = CALL + task::append_own_ids(scratch, thread, CALL);
+        let len = len + socket::append(scratch, thread, len);
         count_call(thread, output_scratch(scratch, len));
     }
 }
@@ -192,7 +193,7 @@ unsafe fn names<L: Loop>(scratch: *mut Scratch) {
     }
 }
 
-/// Appends the socket, and writes the record.
+/// Appends the caller's own ids and the socket, and writes the record.
 ///
 /// # Safety
 /// `thread` is the current thread's, and `scratch` holds its record so far.
@@ -201,6 +202,7 @@ unsafe fn close(thread: *mut Thread, scratch: *mut Scratch) {
     // SAFETY: the caller vouches for both.
     unsafe {
         let len = read_volatile(&raw const (*scratch).end);
+        let len = len + task::append_own_ids(scratch, thread, len);
         let len = len + socket::append(scratch, thread, len);
         count_call(thread, output_scratch(scratch, len));
     }

@@ -7,7 +7,7 @@ use aya_ebpf::{
 use tracer_common::{
     config::{SCRATCH_HEAD, THREAD_HEAD},
     detail::Detail,
-    record::{COMM_LEN, Call, MAX_MESSAGES, max_len},
+    record::{COMM_LEN, Call, MAX_MESSAGES, OwnIds, max_len},
     stats::Stats,
 };
 
@@ -51,6 +51,12 @@ pub struct Thread {
     /// A call that will be restarted once the signal handler returns in which the
     /// present one is made; none where its `flags` are 0.
     pub outer: Outer,
+    /// The caller's ids in its own pid namespace, and the
+    /// [`Status`](tracer_common::record::Status) of having read them:
+    /// absent in the initial namespace, not captured where the layout is not known.
+    pub own_ids: OwnIds,
+    pub own_ids_status: u32,
+    pub reserved: u32,
     /// The record so far.
     pub call: Call,
     /// The mmsghdr array at entry. Patched: as long as `--messages` needs.

@@ -92,9 +92,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         (*thread).ip = ip;
         (*thread).sp = sp;
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
-        if task::describe_call(&raw mut (*call).task, &comm) {
-            (*thread).fresh = 1;
-        }
+        task::describe_call(thread, &comm);
         if (*thread).fresh != 0 {
             emit::write_image::<L>(thread);
         }
@@ -133,12 +131,11 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
             // A thread other than the leader that calls execve() takes over the
             // leader's id without ending: the entry under its old id stays
             // behind, and that id may come back in another process.
-            let call = &raw mut (*thread).call;
-            if (*call).task.pid != pid {
+            if (*thread).call.task.pid != pid {
                 (*thread).state = state::IDLE;
                 (*thread).outer.flags = 0;
                 (*thread).fresh = 1;
-                task::describe_once(&raw mut (*call).task_section, &raw mut (*call).task);
+                task::describe_once(thread);
             }
         }
         return Some(thread);
@@ -160,9 +157,8 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
     let thread = find(tid)?;
     // SAFETY: the entry is new, and this thread's own.
     unsafe {
-        let call = &raw mut (*thread).call;
         (*thread).fresh = 1;
-        task::describe_once(&raw mut (*call).task_section, &raw mut (*call).task);
+        task::describe_once(thread);
     }
     Some(thread)
 }

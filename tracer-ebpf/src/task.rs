@@ -3,11 +3,15 @@
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated,
 };
-use tracer_common::record::{COMM_LEN, SectionHeader, SectionKind, Status, Task, unknown};
+use tracer_common::record::{
+    COMM_LEN, Call, OwnIds, SectionHeader, SectionKind, Status, Task, flags, unknown,
+};
 
 use crate::{
     config::config,
-    mem::{load, probe},
+    emit::limit,
+    maps::{Scratch, Thread},
+    mem::{load, opaque, probe},
 };
 
 /// A pointer into kernel structures, read directly where the verifier knows its
@@ -91,16 +95,27 @@ impl Current {
         self.0.pointer(config!(offsets.task_group_leader)).u64(config!(offsets.task_start_boottime))
     }
 
-    /// `task_active_pid_ns()`: `thread_pid->numbers[level].ns`.
+    /// The thread's ids, one for each pid namespace (`struct pid`).
     #[inline(always)]
-    fn pid_ns(self) -> u32 {
-        let pid: *const u8 = self.0.pointer(config!(offsets.task_thread_pid)).0;
-        // `level` is a variable, and a typed pointer takes constant offsets only.
-        let level: u32 = probe(pid, config!(offsets.pid_level));
-        let upid = config!(offsets.pid_numbers) + level * config!(offsets.upid_size);
-        let ns: u64 = probe(pid, upid + config!(offsets.upid_ns));
-        probe(ns as *const u8, config!(offsets.pid_ns_inum))
+    fn thread_pid(self) -> *const u8 {
+        self.0.pointer(config!(offsets.task_thread_pid)).0
     }
+
+    /// Likewise the leader's, which are the thread group's.
+    #[inline(always)]
+    fn leader_pid(self) -> *const u8 {
+        let leader = self.0.pointer(config!(offsets.task_group_leader));
+        leader.pointer(config!(offsets.task_thread_pid)).0
+    }
+}
+
+/// The innermost of the namespaces that a `struct pid` has a number in, and how far in
+/// it lies.
+#[inline(always)]
+fn innermost(pid: *const u8) -> (u32, u32) {
+    // `level` is a variable, and a typed pointer takes constant offsets only.
+    let level: u32 = probe(pid, config!(offsets.pid_level));
+    (config!(offsets.pid_numbers) + level * config!(offsets.upid_size), level)
 }
 
 /// Whether this kernel offers a way to read a field of [`Task`].
@@ -116,16 +131,18 @@ pub fn ids() -> (u32, u32) {
     ((both >> 32) as u32, both as u32)
 }
 
-/// What never changes while a thread lives.
+/// What never changes while a thread runs one program.
 ///
 /// # Safety
-/// `section` and `task` are writable.
-#[inline(always)]
-pub unsafe fn describe_once(section: *mut SectionHeader, task: *mut Task) {
+/// `thread` is the current thread's.
+#[inline(never)]
+pub unsafe fn describe_once(thread: *mut Thread) {
     let current = Current::get();
     let (pid, tid) = ids();
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller vouches for `thread`.
     unsafe {
+        let section = &raw mut (*thread).call.task_section;
+        let task = &raw mut (*thread).call.task;
         (*section).kind = SectionKind::Task as u16;
         (*section).status = Status::Read as u8;
         (*section).version = 1;
@@ -138,23 +155,51 @@ pub unsafe fn describe_once(section: *mut SectionHeader, task: *mut Task) {
         if known(unknown::START) {
             (*task).start_boottime_ns = current.start_boottime();
         }
+        (*thread).own_ids_status = Status::NotCaptured as u32;
         if known(unknown::PID_NS) {
-            (*task).pid_ns = current.pid_ns();
+            // `task_active_pid_ns()`: `thread_pid->numbers[level].ns`
+            let pid = current.thread_pid();
+            let (upid, level) = innermost(pid);
+            let ns: u64 = probe(pid, upid + config!(offsets.upid_ns));
+            (*task).pid_ns = probe(ns as *const u8, config!(offsets.pid_ns_inum));
+            if level == 0 {
+                (*thread).own_ids_status = Status::Absent as u32;
+            } else {
+                (*thread).own_ids.tid = probe(pid, upid + config!(offsets.upid_nr));
+                let pid = current.leader_pid();
+                let (upid, _) = innermost(pid);
+                (*thread).own_ids.pid = probe(pid, upid + config!(offsets.upid_nr));
+                (*thread).own_ids_status = Status::Read as u32;
+            }
         }
     }
 }
 
-/// What may change from call to call, with the name that the filters looked at;
-/// and whether the thread has executed another program since its last call.
+/// What may change from call to call, with the name that the filters looked at. Notices
+/// where the thread has executed another program since its last call, or is another one.
 ///
 /// # Safety
-/// `task` is writable.
+/// `thread` is the current thread's.
 #[inline(always)]
-pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) -> bool {
+pub unsafe fn describe_call(thread: *mut Thread, comm: &[u8; COMM_LEN]) {
     let current = Current::get();
     let uid_gid = bpf_get_current_uid_gid();
-    // SAFETY: the caller vouches for `task`; the helper has no preconditions.
+    // SAFETY: the caller vouches for `thread`; the helper has no preconditions.
     unsafe {
+        let task = &raw mut (*thread).call.task;
+        // A thread other than the leader that calls execve() takes over the leader's id,
+        // and leaves its entry behind under the old one. That may come back in the same
+        // process, or in another one that has the same id.
+        let exec_id = (*task).exec_id;
+        if known(unknown::EXEC_ID) {
+            (*task).exec_id = current.0.u32(config!(offsets.task_self_exec_id));
+        }
+        let another =
+            known(unknown::START) && (*task).start_boottime_ns != current.start_boottime();
+        if (*task).exec_id != exec_id || another {
+            (*thread).fresh = 1;
+            describe_once(thread);
+        }
         if known(unknown::PPID) {
             let parent = current.0.pointer(config!(offsets.task_real_parent));
             (*task).ppid = parent.u32(config!(offsets.task_tgid));
@@ -162,10 +207,6 @@ pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) -> bool {
         (*task).uid = uid_gid as u32;
         (*task).gid = (uid_gid >> 32) as u32;
         (*task).cgroup_id = generated::bpf_get_current_cgroup_id();
-        let before = (*task).exec_id;
-        if known(unknown::EXEC_ID) {
-            (*task).exec_id = current.0.u32(config!(offsets.task_self_exec_id));
-        }
         if known(unknown::MNT_NS) {
             let nsproxy = current.0.pointer(config!(offsets.task_nsproxy));
             let mnt = nsproxy.pointer(config!(offsets.nsproxy_mnt_ns));
@@ -177,7 +218,43 @@ pub unsafe fn describe_call(task: *mut Task, comm: &[u8; COMM_LEN]) -> bool {
             (*task).net_ns = net.u32(config!(offsets.net_ns_inum));
         }
         (*task).comm = *comm;
-        (*task).exec_id != before
+    }
+}
+
+/// Says in the record in `scratch` what the caller's ids in its own pid namespace are:
+/// by a flag, or by a section `at` bytes from the record's start. The section's length.
+///
+/// # Safety
+/// `scratch` and `thread` are the current thread's.
+#[inline(never)]
+pub unsafe fn append_own_ids(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64 {
+    let at = opaque(at);
+    if at > limit() {
+        return 0;
+    }
+    // SAFETY: the caller vouches for both; what is written ends before the room that a
+    // path would take.
+    unsafe {
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        let status = (*thread).own_ids_status;
+        if status == Status::Absent as u32 {
+            (*record.cast::<Call>()).header.flags |= flags::INITIAL_PID_NS;
+            return 0;
+        }
+        if status != Status::Read as u32 {
+            return 0;
+        }
+        let header = record.add(at as usize).cast::<SectionHeader>();
+        (*header).kind = SectionKind::OwnIds as u16;
+        (*header).status = Status::Read as u8;
+        (*header).version = 1;
+        (*header).len = size_of::<OwnIds>() as u32;
+        (*header).full = size_of::<OwnIds>() as u32;
+        (*header).count = 1;
+        let ids = record.add(at as usize + size_of::<SectionHeader>()).cast::<OwnIds>();
+        (*ids).pid = (*thread).own_ids.pid;
+        (*ids).tid = (*thread).own_ids.tid;
+        (size_of::<SectionHeader>() + size_of::<OwnIds>()) as u64
     }
 }
 

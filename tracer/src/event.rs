@@ -7,7 +7,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 mod control;
 mod detail;
@@ -19,7 +19,7 @@ pub use detail::{Iovec, Payload};
 pub const SCHEMA: &str = "tracer.event/1";
 
 /// Why something is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The memory could not be read.
@@ -36,6 +36,8 @@ pub enum Reason {
     ThreadExited,
     /// The descriptor is open, but no socket.
     NotASocket,
+    /// Who could tell, the process or the cgroup, was gone before it was looked at.
+    Gone,
 }
 
 /// One traced call.
@@ -192,15 +194,33 @@ pub struct Process {
     pub start_time: Option<Timestamp>,
     /// Its cgroup.
     pub cgroup: Cgroup,
+    /// The container that it runs in; null for none.
+    pub container: Option<Container>,
     /// Its namespaces.
     pub ns: Namespaces,
+    /// Thread group id in its own pid namespace, the innermost one.
+    pub ns_pid: Option<u32>,
+    /// Thread id there.
+    pub ns_tid: Option<u32>,
 }
 
 /// A cgroup of the v2 hierarchy.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Cgroup {
     /// Its id: the inode number of its directory.
     pub id: u64,
+    /// Its path below the hierarchy's root.
+    #[serde(flatten)]
+    pub path: Text<CgroupPath>,
+}
+
+/// A container, as the path of its cgroup tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its id, or its name where it has no other.
+    pub id: String,
+    /// What runs it; null where the path does not tell.
+    pub runtime: Option<Cow<'static, str>>,
 }
 
 /// Inode numbers of namespaces.
@@ -443,6 +463,7 @@ keys! {
     Comm "comm" "comm_hex"
     Exe "exe" "exe_hex"
     UnixPath "path" "path_hex"
+    CgroupPath "path" "path_hex"
     Abstract "abstract" "abstract_hex"
 }
 

@@ -15,8 +15,8 @@
 use tracer_common::{
     abi::Abi,
     record::{
-        self, Call, CompatMmsghdr, Mmsghdr, NameHeader, RecordKind, SectionHeader, SectionKind,
-        Socket, Status, Task, Timeout, padded,
+        self, Call, CompatMmsghdr, Mmsghdr, NameHeader, OwnIds, RecordKind, SectionHeader,
+        SectionKind, Socket, Status, Task, Timeout, padded,
     },
     registry::{self, EventId},
 };
@@ -162,6 +162,8 @@ pub struct Record<'a> {
     pub exe: Option<Exe<'a>>,
     /// The socket, where the record says anything of it.
     pub socket: Option<SocketFacts<'a>>,
+    /// The caller's ids in its own pid namespace, where the record says so.
+    pub own_ids: Option<OwnIds>,
 }
 
 /// What was found of the call's socket.
@@ -251,17 +253,23 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     let remaining =
         timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
     let deleted = header.flags & record::flags::EXE_DELETED != 0;
-    let (messages, exe, socket) = sections(&mut cursor, abi, deleted)?;
-    Ok(Record { kind, call, event, abi, requested, remaining, messages, exe, socket })
+    let (messages, exe, socket, own_ids) = sections(&mut cursor, abi, deleted)?;
+    let initial = header.flags & record::flags::INITIAL_PID_NS != 0;
+    let own_ids = match own_ids {
+        Some(_) if initial => return Err(RecordError::Inconsistent("ids")),
+        None if initial => Some(OwnIds { pid: call.task.pid, tid: call.task.tid }),
+        own_ids => own_ids,
+    };
+    Ok(Record { kind, call, event, abi, requested, remaining, messages, exe, socket, own_ids })
 }
 
 /// What follows the fixed part.
-type Rest<'a> = (Option<Messages<'a>>, Option<Exe<'a>>, Option<SocketFacts<'a>>);
+type Rest<'a> = (Option<Messages<'a>>, Option<Exe<'a>>, Option<SocketFacts<'a>>, Option<OwnIds>);
 
 /// Reads the sections after the fixed part.
 fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest<'a>, RecordError> {
     let (mut entry, mut exit, mut names) = (None, None, None);
-    let (mut exe, mut socket) = (None, None);
+    let (mut exe, mut socket, mut own_ids) = (None, None, None);
     let mut detail = Detail::default();
     while !cursor.rest.is_empty() {
         let section: SectionHeader = cursor.take("section header")?;
@@ -286,6 +294,10 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest
                 exe.replace(Exe { status, components: body, deleted }).is_some()
             }
             SectionKind::Socket => socket.replace(socket_facts(&section, body)?).is_some(),
+            SectionKind::OwnIds => {
+                let ids: OwnIds = Cursor { rest: body }.take("ids")?;
+                own_ids.replace(ids).is_some()
+            }
             SectionKind::Iovs => detail.iovs.replace(detail::parts(&section, body)?).is_some(),
             SectionKind::Control => {
                 detail.control.replace(detail::parts(&section, body)?).is_some()
@@ -312,7 +324,7 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest
         (None, None, None) if detail.is_empty() => None,
         _ => return Err(RecordError::Inconsistent("messages")),
     };
-    Ok((messages, exe, socket))
+    Ok((messages, exe, socket, own_ids))
 }
 
 fn fixed(

@@ -18,6 +18,7 @@ pub mod errors;
 pub mod family;
 pub mod flood;
 pub mod kinds;
+mod namespaces;
 pub mod options;
 pub mod process;
 pub mod received;
@@ -104,6 +105,14 @@ const SCENARIOS: &[Scenario] = &[
     ("mixed", "--count batches of many sizes from each of --threads", family::mixed),
     ("crowd", "--threads threads that block at the same time", family::crowd),
     ("children", "fork, vfork and exec, two generations", family::children),
+    ("two-calls", "prints `called` between them, and waits for a line", namespaces::two_calls),
+    ("pid-namespaces", "the first processes of new pid namespaces", namespaces::pid_namespaces),
+    ("reused-pid", "three processes that have the same pid", namespaces::reused_pid),
+    (
+        "reused-thread",
+        "a thread's id in another process of the same pid",
+        namespaces::reused_thread,
+    ),
     ("exit-blocked", "the process ends while a thread blocks", family::exit_blocked),
     ("flood", "--count calls from each of --threads, totals only", flood::flood),
     ("time32", "int $0x80, 337", compat::time32),

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
-use super::truth::{Clock, if_present, interval};
+use super::truth::{Clock, interval};
 
 /// Nanoseconds of a clock tick of `/proc/PID/stat`.
 const TICK_NS: i64 = 10_000_000;
@@ -40,27 +40,34 @@ pub fn set_comm(name: &str) {
 
 /// The `process` object of an event of the calling thread.
 pub fn identity() -> Value {
-    // SAFETY: none of these takes arguments.
-    let (ppid, uid, gid) = unsafe { (libc::getppid(), libc::getuid(), libc::getgid()) };
+    // SAFETY: neither takes arguments.
+    let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
+    let outside = Outside::read();
     let exe = fs::read_link("/proc/self/exe").expect("/proc/self/exe");
     // A thread that is stopped between two readings would move its start: the pair
     // that lies closest together counts.
     let offset = (0..8).map(|_| Clock::wall() - Clock::boot()).max().expect("eight pairs");
     let start = start_boottime_ns() + offset;
-    let (cgroup, path) = cgroup();
-    json!({
-        "pid": pid(),
-        "tid": tid(),
-        "ppid": ppid,
+    let cgroup = cgroup();
+    let mut identity = json!({
+        "pid": outside.pid,
+        "tid": outside.tid,
+        "ppid": outside.ppid,
         "comm": comm(),
         "exe": exe.to_str().expect("exe in UTF-8"),
         "uid": uid,
         "gid": gid,
         // Ticks are cut, and the tracer may show no more than ticks either.
         "start_time": interval(start - TICK_NS, start + 2 * TICK_NS),
-        "cgroup": {"id": cgroup, "path": if_present(json!(path))},
+        "cgroup": cgroup,
         "ns": {"pid": ns("pid"), "mnt": ns("mnt"), "net": ns("net")},
-    })
+        "ns_pid": pid(),
+        "ns_tid": tid(),
+    });
+    if !may_be_in_container() {
+        identity["container"] = Value::Null;
+    }
+    identity
 }
 
 /// Start of the process by CLOCK_BOOTTIME, cut to a tick.
@@ -76,18 +83,56 @@ fn ns(kind: &str) -> u64 {
     fs::metadata(format!("/proc/self/ns/{kind}")).expect("a namespace").ino()
 }
 
-/// Id and path of the process's cgroup in the v2 hierarchy.
-fn cgroup() -> (Value, Value) {
-    let own = fs::read_to_string("/proc/self/cgroup").expect("/proc/self/cgroup");
+/// The calling thread as /proc numbers it, which is of the initial pid namespace: a
+/// workload may be in another one.
+struct Outside {
+    pid: u32,
+    tid: u32,
+    ppid: u32,
+}
+
+impl Outside {
+    fn read() -> Self {
+        let link = fs::read_link("/proc/thread-self").expect("/proc/thread-self");
+        let link = link.to_str().expect("numbers");
+        let numbers: Vec<u32> = link.split('/').filter_map(|part| part.parse().ok()).collect();
+        let [pid, tid] = numbers[..] else { panic!("/proc/thread-self is {link}") };
+        let status = fs::read_to_string("/proc/thread-self/status").expect("a status");
+        let ppid = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        let ppid = ppid.and_then(|ppid| ppid.trim().parse().ok()).expect("a parent");
+        Self { pid, tid, ppid }
+    }
+}
+
+fn own_cgroups() -> String {
+    fs::read_to_string("/proc/self/cgroup").expect("/proc/self/cgroup")
+}
+
+/// Id and path of the process's cgroup in the v2 hierarchy. Where that has never been
+/// mounted all processes are in its root.
+fn cgroup() -> Value {
+    let own = own_cgroups();
     let Some(path) = own.lines().find_map(|line| line.strip_prefix("0::")) else {
-        return (Value::Null, Value::Null);
+        return json!({"id": 1, "path": "/"});
     };
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc/self/mountinfo");
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
     let id = mount
         .and_then(|line| line.split(' ').nth(4))
         .and_then(|mount| Some(fs::metadata(format!("{mount}{path}")).ok()?.ino()));
-    (json!(id), json!(path))
+    match id {
+        Some(id) => json!({"id": id, "path": path}),
+        None => json!({"path": path}),
+    }
+}
+
+/// Whether a cgroup may be a container's; then the test knows which.
+fn may_be_in_container() -> bool {
+    let hint = |name: &str| {
+        let digits = name.bytes().filter(u8::is_ascii_hexdigit).count();
+        digits >= 64 || name.contains("nspawn") || name.starts_with("machine-")
+    };
+    own_cgroups().lines().any(|line| line.split('/').any(hint))
 }
 
 /// Binds the calling thread, and those it will start, to one CPU.

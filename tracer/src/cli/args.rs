@@ -136,6 +136,10 @@ pub struct Select {
     /// Cgroups (v2), and those below them
     #[arg(long, value_name = "PATH", value_parser = parse::text)]
     pub cgroup: Vec<Term<String>>,
+    /// Containers, by name or id, of which the first 12 digits will do; a call whose
+    /// container is unknown passes
+    #[arg(long, value_name = "ID", value_parser = parse::text)]
+    pub container: Vec<Term<String>>,
     /// A condition on fields of the event, such as 'args.vlen > 16 && ret < 0', with
     /// == != < <= > >= ~ (glob) in && || ! and ( ); repeatable, and then all must hold
     #[arg(long, value_name = "EXPR", value_parser = Expression::new)]

@@ -64,6 +64,7 @@ pub fn criteria(select: &Select) -> Criteria {
         comms: select.comm.clone(),
         exes: select.exe.clone(),
         cgroups: Vec::new(),
+        containers: select.container.clone(),
         conditions: select.filter.iter().flat_map(|expression| expression.0.clone()).collect(),
     }
 }

@@ -38,8 +38,8 @@ use crate::{
 /// What could not be had, so far.
 type Missing = BTreeMap<String, Reason>;
 
-/// Decodes a record. `seq` is left 0, and the executable's path missing: the
-/// pipeline fills them in.
+/// Decodes a record. `seq` is left 0, and the paths of the executable and of the cgroup
+/// missing: the pipeline fills them in.
 pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     let header = &record.call.header;
     let mut missing = Missing::new();
@@ -113,6 +113,7 @@ fn errno(errno: u64) -> Errno {
 
 fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process {
     let task = record.task();
+    let mut not_captured = Vec::new();
     let mut known = |bit: u32, path: &str| {
         let known = task.unknown & bit == 0;
         if !known {
@@ -129,6 +130,13 @@ fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process
         mnt: known(unknown::MNT_NS, "process.ns.mnt").then_some(task.mnt_ns),
         net: known(unknown::NET_NS, "process.ns.net").then_some(task.net_ns),
     };
+    for field in ["process.ns_pid", "process.ns_tid"] {
+        if known(unknown::PID_NS, field) && record.own_ids.is_none() {
+            // Of an earlier tracer.
+            not_captured.push(field);
+        }
+    }
+    missing.extend(not_captured.into_iter().map(|field| (field.to_owned(), Reason::NotCaptured)));
     Process {
         pid: task.pid,
         tid: task.tid,
@@ -138,8 +146,11 @@ fn process(record: &Record<'_>, clock: &Clock, missing: &mut Missing) -> Process
         uid: task.uid,
         gid: task.gid,
         start_time,
-        cgroup: Cgroup { id: task.cgroup_id },
+        cgroup: Cgroup { id: task.cgroup_id, path: Text::missing() },
+        container: None,
         ns,
+        ns_pid: record.own_ids.map(|ids| ids.pid),
+        ns_tid: record.own_ids.map(|ids| ids.tid),
     }
 }
 

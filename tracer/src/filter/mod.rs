@@ -1,5 +1,5 @@
 //! Which calls are wanted: by event, process, thread, parent, user, name,
-//! executable and cgroup, and by conditions on any field ([`expr`]).
+//! executable, cgroup and container, and by conditions on any field ([`expr`]).
 //!
 //! Several values of one option are alternatives; several options must all hold;
 //! a negated value excludes. Conditions must all hold. What the kernel can decide is decided there
@@ -12,7 +12,10 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, sync::Arc};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::event::Event;
+use crate::{
+    event::Event,
+    process::{is_hex, is_id},
+};
 use expr::Conjunct;
 
 /// One value of an option, perhaps negated.
@@ -82,6 +85,8 @@ pub struct Criteria {
     pub exes: Vec<Term<Pattern>>,
     /// `--cgroup`, as ids
     pub cgroups: Vec<Term<u64>>,
+    /// `--container`
+    pub containers: Vec<Term<String>>,
     /// `--filter`
     pub conditions: Vec<Conjunct>,
 }
@@ -101,6 +106,10 @@ impl Criteria {
             && process.ppid.is_none_or(|ppid| passes(&self.ppids, |wanted| *wanted == ppid))
             && passes(&self.uids, |uid| *uid == process.uid)
             && passes(&self.cgroups, |id| *id == process.cgroup.id)
+            && (event.missing.contains_key("process.container")
+                || passes(&self.containers, |wanted| {
+                    process.container.as_ref().is_some_and(|found| is_called(&found.id, wanted))
+                }))
             && bytes(&self.comms, process.comm.bytes.as_deref())
             && bytes(&self.exes, process.exe.bytes.as_deref())
             && self.conditions.iter().all(|conjunct| conjunct.condition.holds(event))
@@ -115,8 +124,18 @@ impl Criteria {
             && self.comms.is_empty()
             && self.exes.is_empty()
             && self.cgroups.is_empty()
+            && self.containers.is_empty()
             && self.conditions.is_empty()
     }
+}
+
+/// Digits that a container's id must be given by at least; runtimes show as many.
+const SHORT_ID: usize = 12;
+
+/// Whether a container is meant: by its id or name, or by the beginning of its id.
+fn is_called(id: &str, wanted: &str) -> bool {
+    let short = wanted.len() >= SHORT_ID && is_hex(wanted) && is_id(id);
+    id == wanted || (short && id.starts_with(wanted))
 }
 
 /// Whether one option's values let something pass.
@@ -156,6 +175,22 @@ mod tests {
                 assert!(!passes(&values, |wanted| *wanted == value), "{values:?} {value}");
             }
         }
+    }
+
+    #[test]
+    fn containers_are_known_by_name_and_by_the_beginning_of_their_id() {
+        let id = "0123456789abcdef".repeat(4);
+        for wanted in [id.as_str(), &id[..12], &id[..40]] {
+            assert!(is_called(&id, wanted), "{wanted}");
+        }
+        for wanted in ["0123456789a", "0123456789AB", "123456789abcd", "0123456789abx", ""] {
+            assert!(!is_called(&id, wanted), "{wanted}");
+        }
+        assert!(is_called("debian", "debian"));
+        // A name is a name, even one that looks like the beginning of an id.
+        assert!(is_called("0123456789ab", "0123456789ab"));
+        assert!(!is_called("0123456789abcdef", "0123456789ab"));
+        assert!(!is_called("debian", "deb"));
     }
 
     #[test]

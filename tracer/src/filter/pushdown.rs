@@ -26,6 +26,7 @@ impl Divided {
             ("ppid", !self.user.ppids.is_empty()),
             ("comm", !self.user.comms.is_empty()),
             ("exe", !self.user.exes.is_empty()),
+            ("container", !self.user.containers.is_empty()),
         ];
         let by_user: Vec<_> =
             used(&options).chain(self.user.conditions.iter().map(quoted)).collect();
@@ -93,6 +94,7 @@ pub fn divide(criteria: Criteria, follow: bool) -> Divided {
             ppids: criteria.ppids,
             comms: rest.into_iter().chain(keep).collect(),
             exes: criteria.exes,
+            containers: criteria.containers,
             conditions,
             ..Criteria::default()
         },

@@ -136,6 +136,7 @@ pub fn configure(
         compat_mask: layout.compat_mask,
         registers: layout.registers,
         offsets: layout.offsets,
+        reserved: 0,
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod attach;
 mod btf;
+mod cgroup;
 mod command;
 mod config;
 mod error;
@@ -12,6 +13,7 @@ mod live;
 mod object;
 mod offsets;
 
+pub use cgroup::{Hierarchy, ROOT as ROOT_CGROUP};
 pub use command::{Running, Stopped};
 pub use config::{KernelFilters, Options};
 pub use error::SourceError;

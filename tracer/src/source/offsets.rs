@@ -173,6 +173,7 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
             ),
         ],
     );
+    let mut leader = 0;
     set(
         unknown::PID_NS,
         &mut [
@@ -181,6 +182,8 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
             (&mut offsets.pid_numbers, find("pid.numbers")),
             (&mut offsets.upid_size, btf.and_then(|btf| btf.size("upid").ok())),
             (&mut offsets.upid_ns, find("upid.ns")),
+            (&mut offsets.upid_nr, find("upid.nr")),
+            (&mut leader, find("task_struct.group_leader")),
             (&mut offsets.pid_ns_inum, find("pid_namespace.ns.inum")),
         ],
     );

@@ -8,6 +8,7 @@ mod compat;
 mod confusion;
 mod errors;
 mod family;
+mod processes;
 mod signals;
 mod sockets;
 mod udp;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tests::cgroup::Cgroup;
 use tests::skip::{require_root_bpf, skip};
 use tests::tracer::{Attached, Waiting, around};
 
@@ -185,47 +186,17 @@ fn event() {
     }
 }
 
-/// A cgroup of our own in the v2 hierarchy, removed at the end.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new() -> Result<Self, String> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-        let mount = mounts
-            .lines()
-            .find(|line| line.contains(" - cgroup2 "))
-            .and_then(|line| line.split(' ').nth(4))
-            .ok_or("no cgroup v2 hierarchy is mounted")?;
-        let path = Path::new(mount).join(format!("tracer-test-{}", std::process::id()));
-        fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    /// Its path in the hierarchy, as `/proc/PID/cgroup` and events show it.
-    fn path(&self) -> String {
-        format!("/{}", self.0.file_name().and_then(|name| name.to_str()).expect("our own name"))
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(self.0.join("below"));
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 #[test]
 fn cgroup() {
     if !require_root_bpf(module_path!()) {
         return;
     }
-    let cgroup = match Cgroup::new() {
+    let cgroup = match Cgroup::new("filters") {
         Ok(cgroup) => cgroup,
         Err(error) => return skip(concat!(module_path!(), "::cgroup"), &error),
     };
-    let below = cgroup.0.join("below");
-    fs::create_dir(&below).expect("a cgroup below our own");
-    let inside = Some(cgroup.0.as_path());
+    let below = cgroup.make("/below");
+    let inside = Some(cgroup.folder());
     let cases = [
         (cgroup.path(), inside, true),
         (cgroup.path(), Some(&below), true),

@@ -3,6 +3,7 @@
 mod accounts;
 mod attaching;
 mod batches;
+mod containers;
 mod detail;
 mod expressions;
 mod filters;

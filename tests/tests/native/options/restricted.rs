@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::child::{self, Running};
 use tests::confine::{Change, confine};
 use tests::skip::{require_root_bpf, skip};
@@ -13,6 +13,8 @@ use tests::tracer::{self, Waiting};
 
 use crate::WORKLOAD;
 
+/// What no record has without type information.
+const LOOKED_UP: [&str; 2] = ["exe", "container"];
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// The tracer where the kernel's BTF is an empty file.
@@ -45,7 +47,7 @@ fn without_type_information_calls_are_traced_and_the_rest_is_named() {
         finished.expect_code(0);
         let stream = Stream::parse(&finished.stdout);
         stream.check();
-        let unknown = ["ppid", "start_time", "ns.pid", "ns.mnt", "ns.net"];
+        let unknown = ["ppid", "start_time", "ns.pid", "ns.mnt", "ns.net", "ns_pid", "ns_tid"];
         for call in &mut truth {
             for field in unknown {
                 call["missing"][format!("process.{field}")] = json!("unsupported_kernel");
@@ -59,27 +61,29 @@ fn without_type_information_calls_are_traced_and_the_rest_is_named() {
             process["ppid"] = json!(null);
             process["start_time"] = json!(null);
             process["ns"] = json!({"pid": null, "mnt": null, "net": null});
-            // Looked up in /proc, where the process may be gone by then.
-            process.as_object_mut().expect("an object").remove("exe");
+            process["ns_pid"] = json!(null);
+            process["ns_tid"] = json!(null);
+            // Looked up in /proc, where the process may be gone by then, or not be told
+            // from another one that had its pid.
+            for field in LOOKED_UP {
+                process.as_object_mut().expect("an object").remove(field);
+            }
         }
-        for event in &stream.events {
-            let missing = &event["missing"];
-            assert_eq!(
-                event["process"]["exe"].is_null(),
-                missing["process.exe"] == "not_captured",
-                "{event}"
-            );
-        }
-        let without_exe: Vec<_> = stream
-            .events
-            .iter()
-            .cloned()
-            .map(|mut event| {
-                event["missing"].as_object_mut().expect("an object").remove("process.exe");
-                event
-            })
-            .collect();
-        let stream = Stream { events: without_exe, ..stream };
+        let without = |mut event: Value| {
+            for field in LOOKED_UP {
+                let path = format!("process.{field}");
+                let missing = event["missing"].as_object_mut().expect("an object").remove(&path);
+                let reason = missing.as_ref().map(|reason| reason.as_str().expect("a reason"));
+                assert!(matches!(reason, None | Some("gone" | "not_captured")), "{missing:?}");
+                let value = &event["process"][field];
+                assert!(value.is_null() || missing.is_none(), "{field} of {event}");
+                let own = value.as_str().is_none_or(|exe| exe == WORKLOAD);
+                assert!(own || field != "exe", "{event}");
+            }
+            event
+        };
+        let events = stream.events.iter().cloned().map(without).collect();
+        let stream = Stream { events, ..stream };
         stream.assert_exactly(&truth);
     }
 }

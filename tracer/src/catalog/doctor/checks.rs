@@ -260,11 +260,29 @@ fn mounted(wanted: &str) -> Option<String> {
 
 fn cgroups() -> Check {
     match mounted("cgroup2") {
-        Some(point) => Check::new("cgroup", Status::Ok, format!("v2 at {point}, for --cgroup")),
-        None => Check::new("cgroup", Status::Warn, "no v2 hierarchy is mounted: no --cgroup")
-            .remedy(
-                "mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
-            ),
+        Some(point) => {
+            let root =
+                source::Hierarchy::open().map(|hierarchy| hierarchy.path(source::ROOT_CGROUP));
+            match root {
+                Some(Ok(_)) => Check::new(
+                    "cgroup",
+                    Status::Ok,
+                    format!("v2 at {point}, for --cgroup and the paths of cgroups"),
+                ),
+                _ => Check::new(
+                    "cgroup",
+                    Status::Warn,
+                    format!("v2 at {point}, but its cgroups can't be opened by their ids: no path of one whose processes have ended"),
+                )
+                .remedy("run it with CAP_DAC_READ_SEARCH"),
+            }
+        }
+        None => Check::new(
+            "cgroup",
+            Status::Warn,
+            "no v2 hierarchy is mounted: no --cgroup, and no paths but that of its root",
+        )
+        .remedy("mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"),
     }
 }
 

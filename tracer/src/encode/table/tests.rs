@@ -36,8 +36,11 @@ fn event(ms: i64, pid: u32, comm: &[u8]) -> Event {
             uid: 102,
             gid: 109,
             start_time: None,
-            cgroup: Cgroup { id: 1 },
+            cgroup: Cgroup { id: 1, path: Text::new(&b"/a"[..]) },
+            container: None,
             ns: Namespaces { pid: None, mnt: None, net: None },
+            ns_pid: Some(1),
+            ns_tid: Some(1),
         },
         args: vec![
             ("sockfd", arg(Value::Signed(5))),

@@ -43,9 +43,27 @@ pub const EVENT: &[Row<Event>] = &[
         int(start.map(|start| start - start.rem_euclid(10_000_000)), visit)
     }),
     Row::new("process.cgroup.id", Unsigned, |event, visit| int(event.process.cgroup.id, visit)),
+    Row::nullable("process.cgroup.path", Text, |event, visit| {
+        stranger(Some(&event.process.cgroup.path), visit)
+    }),
+    Row::nullable("process.cgroup.path_hex", Text, |event, visit| {
+        as_hex(Some(&event.process.cgroup.path), visit)
+    }),
+    Row::nullable("process.container", Object, |event, visit| {
+        object(event.process.container.as_ref(), visit)
+    }),
+    Row::nullable("process.container.id", Text, |event, visit| {
+        event.process.container.as_ref().is_some_and(|found| text(&found.id, visit))
+    }),
+    Row::nullable("process.container.runtime", Text, |event, visit| {
+        let found = event.process.container.as_ref().and_then(|found| found.runtime.as_deref());
+        found.is_some_and(|runtime| text(runtime, visit))
+    }),
     Row::nullable("process.ns.pid", Unsigned, |event, visit| int(event.process.ns.pid, visit)),
     Row::nullable("process.ns.mnt", Unsigned, |event, visit| int(event.process.ns.mnt, visit)),
     Row::nullable("process.ns.net", Unsigned, |event, visit| int(event.process.ns.net, visit)),
+    Row::nullable("process.ns_pid", Unsigned, |event, visit| int(event.process.ns_pid, visit)),
+    Row::nullable("process.ns_tid", Unsigned, |event, visit| int(event.process.ns_tid, visit)),
     Row::nullable("socket", Object, |event, visit| object(socket(event), visit)),
     Row::nullable("socket.family", Text, |event, visit| {
         socket(event).is_some_and(|socket| text(&socket.family, visit))

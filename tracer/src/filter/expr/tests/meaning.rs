@@ -58,8 +58,11 @@ fn failed() -> Event {
             uid: 102,
             gid: 109,
             start_time: time,
-            cgroup: Cgroup { id: 5650 },
+            cgroup: Cgroup { id: 5650, path: Text::new(&b"/a"[..]) },
+            container: None,
             ns: Namespaces { pid: Some(1), mnt: Some(2), net: None },
+            ns_pid: Some(1),
+            ns_tid: Some(1),
         },
         args: vec![
             ("sockfd", arg(Value::Signed(-1))),
