@@ -7,19 +7,23 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 mod control;
 mod detail;
+mod schema;
 
 pub use control::{Content, ExtendedError, Item, Note, Symbol};
 pub use detail::{Iovec, Payload};
+pub(crate) use schema::NANOSECONDS;
+use schema::{HEX, HEX_NUMBER, PATHS};
 
 /// The schema of [`Event`].
 pub const SCHEMA: &str = "tracer.event/1";
 
 /// Why something is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The memory could not be read.
@@ -41,17 +45,20 @@ pub enum Reason {
 }
 
 /// One traced call.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Event {
-    /// [`SCHEMA`].
+    /// The schema that the event follows.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
-    /// When the call began.
+    /// When the call began: RFC 3339, UTC, nanoseconds.
     #[serde(serialize_with = "optional_time")]
+    #[schemars(extend("pattern" = NANOSECONDS))]
     pub time: Option<Timestamp>,
     /// When it ended; only where `time` is null.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_time")]
+    #[schemars(extend("pattern" = NANOSECONDS))]
     pub time_exit: Option<Timestamp>,
-    /// Position in the stream.
+    /// Position in the stream; health records count too.
     pub seq: u64,
     /// The event's name.
     pub event: &'static str,
@@ -63,41 +70,47 @@ pub struct Event {
     pub process: Process,
     /// The arguments, in the order of the declaration.
     #[serde(serialize_with = "map")]
+    #[schemars(with = "BTreeMap<String, Arg>")]
     pub args: Vec<(&'static str, Arg)>,
     /// The socket as it was when the call ended; left out where the descriptor is not
     /// open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<Known<Socket>>,
-    /// The return value.
+    /// The return value as the caller sees it: the number of messages, or a negative
+    /// errno.
     pub ret: Option<i64>,
     /// The error, if the call failed.
     pub error: Option<Errno>,
-    /// Exit minus entry.
+    /// Nanoseconds from the call's beginning to its end.
     pub latency_ns: Option<u64>,
     /// The messages received; left out of a call without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Known<Vec<Message>>>,
-    /// What did not fit, by kind.
+    /// What did not fit, by kind; null where all did.
     pub truncated: Option<Truncated>,
     /// Conclusions about the call.
     pub findings: Vec<&'static str>,
-    /// What could not be had, by path, with the reason.
+    /// What could not be had, by path, with the reason. `messages[3..64].namelen.in`
+    /// stands for messages 3 to 63.
+    #[schemars(extend("propertyNames" = json_schema!({"pattern": PATHS})))]
     pub missing: BTreeMap<String, Reason>,
 }
 
 /// A socket.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Socket {
-    /// Address family.
+    /// Address family: its name, or its number where it has none.
+    #[schemars(extend("pattern" = "^(AF_[A-Z0-9]+|[0-9]+)$"))]
     pub family: Cow<'static, str>,
-    /// Type.
+    /// Type: its name, or its number where it has none.
     #[serde(rename = "type")]
+    #[schemars(extend("pattern" = "^(SOCK_[A-Z]+|[0-9]+)$"))]
     pub kind: Cow<'static, str>,
     /// Protocol of the family; a number where it has no name.
     pub protocol: Cow<'static, str>,
-    /// Address; null where it has none.
+    /// Its address; null where it is not bound.
     pub local: Option<Address>,
-    /// The peer's address.
+    /// The peer's address; null where it is not connected.
     pub peer: Option<Address>,
     /// Inode number, as in /proc/PID/fd and ss(8).
     pub inode: u64,
@@ -118,7 +131,7 @@ pub struct Socket {
 }
 
 /// Where a socket is bound or connected to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Address {
     /// IPv4 or IPv6.
@@ -160,7 +173,7 @@ pub struct Known<T>(
 );
 
 /// Which syscall it was.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Syscall {
     /// The kernel's name for the number under that ABI.
     pub name: &'static str,
@@ -171,13 +184,13 @@ pub struct Syscall {
 }
 
 /// The calling process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Process {
-    /// Thread group id, in the initial pid namespace.
+    /// Process (thread group) id, as the initial pid namespace numbers it.
     pub pid: u32,
-    /// Thread id.
+    /// Thread id, likewise.
     pub tid: u32,
-    /// The parent's thread group id.
+    /// The parent's process id.
     pub ppid: Option<u32>,
     /// The thread's name.
     #[serde(flatten)]
@@ -189,8 +202,9 @@ pub struct Process {
     pub uid: u32,
     /// Real group id.
     pub gid: u32,
-    /// When the process started.
+    /// When the process started, to 10 ms.
     #[serde(serialize_with = "optional_start")]
+    #[schemars(extend("pattern" = r"^[-0-9]+T[0-9:]+\.[0-9]{2}Z$"))]
     pub start_time: Option<Timestamp>,
     /// Its cgroup.
     pub cgroup: Cgroup,
@@ -205,7 +219,7 @@ pub struct Process {
 }
 
 /// A cgroup of the v2 hierarchy.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Cgroup {
     /// Its id: the inode number of its directory.
     pub id: u64,
@@ -215,7 +229,7 @@ pub struct Cgroup {
 }
 
 /// A container, as the path of its cgroup tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Container {
     /// Its id, or its name where it has no other.
     pub id: String,
@@ -224,7 +238,7 @@ pub struct Container {
 }
 
 /// Inode numbers of namespaces.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Namespaces {
     /// pid namespace.
     pub pid: Option<u32>,
@@ -235,7 +249,7 @@ pub struct Namespaces {
 }
 
 /// One argument.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Arg {
     /// The value.
     pub value: Value,
@@ -253,14 +267,15 @@ pub struct Arg {
 }
 
 /// The value of an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum Value {
     /// A C `int`.
     Signed(i32),
     /// A C `unsigned int`.
     Unsigned(u32),
-    /// An address.
-    Pointer(u64),
+    /// An address, in hex.
+    Pointer(#[schemars(with = "String", extend("pattern" = HEX_NUMBER))] u64),
     /// An optional argument that is NULL, or a value that could not be had.
     Null,
 }
@@ -277,7 +292,8 @@ impl Serialize for Value {
 }
 
 /// A timeout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Timespec {
     /// Seconds.
     pub sec: i64,
@@ -285,7 +301,7 @@ pub struct Timespec {
     pub nsec: i64,
 }
 
-/// The names of flags.
+/// The names of flags; bits without a name are one number in hex.
 #[derive(Clone, Debug, Default)]
 pub struct FlagNames {
     /// Names of known bits.
@@ -302,16 +318,18 @@ impl Serialize for FlagNames {
 }
 
 /// An error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Errno {
     /// Its name, or its number if it has none.
-    pub name: std::borrow::Cow<'static, str>,
+    #[schemars(extend("pattern" = "^(E[A-Z0-9]+|[0-9]+)$"))]
+    pub name: Cow<'static, str>,
     /// Its number, positive.
+    #[schemars(extend("minimum" = 1))]
     pub errno: u64,
 }
 
 /// One message received.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Message {
     /// Bytes received.
     pub len: u32,
@@ -336,7 +354,8 @@ pub struct Message {
 }
 
 /// A length before and after the call.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct InOut<T> {
     /// The room that the caller offered.
     #[serde(rename = "in")]
@@ -347,7 +366,7 @@ pub struct InOut<T> {
 }
 
 /// Flags with their names.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct MessageFlags {
     /// The bits.
     pub value: u32,
@@ -356,7 +375,7 @@ pub struct MessageFlags {
 }
 
 /// The control messages of a message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Control {
     /// Bytes of room that the caller offered.
     pub len_in: Option<u64>,
@@ -368,7 +387,7 @@ pub struct Control {
 }
 
 /// A source address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "family")]
 pub enum Name {
     /// IPv4.
@@ -415,12 +434,14 @@ pub enum Name {
         /// The family's name or number; null where there are fewer than two bytes.
         family: Option<String>,
         /// The whole sockaddr in hex.
+        #[schemars(extend("pattern" = HEX))]
         raw: String,
     },
 }
 
 /// What did not fit, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1))]
 pub struct Truncated {
     /// Messages.
     #[serde(skip_serializing_if = "is_zero")]
@@ -446,25 +467,31 @@ pub trait Key {
     const TEXT: &'static str;
     /// The key of its bytes in hex, where they are not UTF-8.
     const HEX: &'static str;
+    /// What it is.
+    const WHAT: &'static str;
+    /// Whether there are events without it.
+    const MAY_BE_MISSING: bool;
 }
 
 macro_rules! keys {
-    ($($name:ident $text:literal $hex:literal)*) => {$(
+    ($($name:ident $text:literal $hex:literal $missing:literal $what:literal)*) => {$(
         #[doc = concat!("The keys `", $text, "` and `", $hex, "`.")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name;
         impl Key for $name {
             const TEXT: &'static str = $text;
             const HEX: &'static str = $hex;
+            const WHAT: &'static str = $what;
+            const MAY_BE_MISSING: bool = $missing;
         }
     )*};
 }
 keys! {
-    Comm "comm" "comm_hex"
-    Exe "exe" "exe_hex"
-    UnixPath "path" "path_hex"
-    CgroupPath "path" "path_hex"
-    Abstract "abstract" "abstract_hex"
+    Comm "comm" "comm_hex" false "The thread's name when the call began, at most 15 bytes."
+    Exe "exe" "exe_hex" true "The executable's path."
+    UnixPath "path" "path_hex" false "The path of a local socket."
+    CgroupPath "path" "path_hex" true "Its path below the hierarchy's root."
+    Abstract "abstract" "abstract_hex" false "A local socket's abstract name, without the leading NUL."
 }
 
 /// Bytes that are usually text and come from strangers. Where they are not UTF-8,
@@ -488,7 +515,7 @@ impl<K> Text<K> {
     }
 
     /// The text, with replacement characters for what is not UTF-8.
-    pub fn lossy(&self) -> Option<std::borrow::Cow<'_, str>> {
+    pub fn lossy(&self) -> Option<Cow<'_, str>> {
         self.bytes.as_deref().map(String::from_utf8_lossy)
     }
 }

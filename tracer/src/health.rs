@@ -3,16 +3,17 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tracer_common::stats::Stats;
 
-use crate::event::rfc3339;
+use crate::event::{NANOSECONDS, rfc3339};
 
 /// The schema of [`Health`].
 pub const SCHEMA: &str = "tracer.health/1";
 
 /// What a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Everything is attached.
@@ -35,7 +36,7 @@ impl Kind {
 }
 
 /// Calls lost, by cause. Causes that did not occur are left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Lost {
     /// The sum of the causes.
     pub total: u64,
@@ -101,7 +102,7 @@ impl Lost {
 }
 
 /// Calls lost on one CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ByCpu {
     /// The CPU.
     pub cpu: usize,
@@ -193,7 +194,7 @@ impl fmt::Display for Counts {
 }
 
 /// What tells one run from another.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Run {
     /// The kernel's boot id.
     pub boot_id: String,
@@ -204,7 +205,7 @@ pub struct Run {
 }
 
 /// What stays the same in a stream's health records.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Stream {
     /// Where the programs are attached.
     pub hook: &'static str,
@@ -215,33 +216,51 @@ pub struct Stream {
 }
 
 /// A health record.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Health {
+    /// The schema that the record follows.
+    #[schemars(extend("const" = SCHEMA))]
     schema: &'static str,
     /// What it is about.
     pub kind: Kind,
+    /// When it was made: RFC 3339, UTC, nanoseconds.
     #[serde(serialize_with = "time")]
+    #[schemars(extend("pattern" = NANOSECONDS))]
     time: Timestamp,
+    /// Position in the stream; events count too.
     seq: u64,
     #[serde(flatten)]
     stream: Stream,
+    /// What tells one run from another; in the start record.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
+    /// Calls that ended: the sum of the next three, of `lost` the total.
     seen: u64,
+    /// Calls written to the first destination.
     emitted: u64,
+    /// Calls left out by the filters.
     filtered: u64,
+    /// Calls lost.
     lost: Lost,
+    /// Calls that had begun and not ended.
     unfinished: u64,
+    /// Calls shown without what only their beginning knew, for want of room to remember
+    /// it; left out where 0, like the next ones.
     #[serde(skip_serializing_if = "is_zero")]
     entry_no_room: u64,
+    /// Calls shown without their beginning, since the kernel did not show it.
     #[serde(skip_serializing_if = "is_zero")]
     entry_missed: u64,
+    /// Calls shown without their return, likewise.
     #[serde(skip_serializing_if = "is_zero")]
     return_missed: u64,
+    /// How often the kernel left a program out where it should have run.
     #[serde(skip_serializing_if = "is_zero")]
     runs_left_out: u64,
+    /// Children that could not be followed.
     #[serde(skip_serializing_if = "is_zero")]
     follow_no_room: u64,
+    /// Loss on each CPU that lost any.
     by_cpu: Vec<ByCpu>,
     #[serde(skip)]
     text: String,

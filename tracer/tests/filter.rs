@@ -15,7 +15,7 @@ use tracer::{
         expr::{
             Expression,
             ast::{At, Expr, Literal, Number, Op, Operand, Set, UNITS},
-            field::{FIELDS, Type},
+            field::FIELDS,
             parse::parse,
         },
         pushdown,
@@ -61,35 +61,6 @@ fn filters_see_what_the_json_shows() {
     stranger.process.exe = Text::new(&b"/\xff"[..]);
     events.push(stranger);
     events.iter().for_each(common::assert_fields);
-}
-
-/// The table in `docs/FILTER.md`. With `UPDATE_GOLDEN=1` in the environment it is
-/// rewritten.
-#[test]
-fn the_documentation_lists_every_field() {
-    let mut table = "| field | type | |\n|---|---|---|\n".to_owned();
-    for field in FIELDS.iter() {
-        let many = match (field.many, field.nullable) {
-            (true, _) => "any number",
-            (false, true) => "may be null",
-            (false, false) => "",
-        };
-        let most = match field.ty {
-            Type::ShortText(most) => format!(", at most {most} bytes"),
-            _ => String::new(),
-        };
-        table += &format!("| `{}` | {}{most} | {many} |\n", field.path, field.ty.name());
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FILTER.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once("<!-- fields -->\n").expect("the table's beginning");
-    let (documented, after) = rest.split_once("<!-- /fields -->\n").expect("the table's end");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let text = format!("{before}<!-- fields -->\n{table}<!-- /fields -->\n{after}");
-        fs::write(&path, text).unwrap();
-        return;
-    }
-    assert_eq!(documented, table, "run with UPDATE_GOLDEN=1");
 }
 
 /// Every expression in the documentation is one, and those that it says are wrong are.

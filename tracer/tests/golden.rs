@@ -4,6 +4,9 @@
 //! PROGRAM`. With `UPDATE_GOLDEN=1` in the environment the expected JSON is
 //! rewritten, to be read in the diff.
 
+#[path = "common/schema.rs"]
+mod schema;
+
 use std::{fs, path::Path};
 
 use tracer::{decode, encode::json, process::Processes, record, recording::Reader};
@@ -20,6 +23,9 @@ fn recordings_become_their_json() {
         }
         count += 1;
         let actual = decoded(&path);
+        for line in actual.lines() {
+            schema::assert_event(&serde_json::from_str(line).unwrap());
+        }
         let golden = path.with_extension("json");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&golden, &actual).unwrap();

@@ -2,6 +2,8 @@
 //! accepted becomes one line of JSON.
 
 mod common;
+#[path = "common/schema.rs"]
+mod schema;
 
 use proptest::prelude::*;
 use tracer::{
@@ -24,6 +26,7 @@ fn json(bytes: &[u8]) -> Option<(String, serde_json::Value)> {
     let record = record::parse(bytes).ok()?;
     let text = serde_json::to_string(&decode::decode(&record, &clock())).unwrap();
     let value = serde_json::from_str(&text).expect("valid JSON");
+    schema::assert_event(&value);
     Some((text, value))
 }
 

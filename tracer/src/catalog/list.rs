@@ -11,6 +11,7 @@ use tracer_common::{
 };
 
 use super::styled;
+use crate::decode::findings;
 
 /// The schema of [`List`].
 pub const SCHEMA: &str = "tracer.list/1";
@@ -21,7 +22,8 @@ pub const SCHEMA: &str = "tracer.list/1";
 /// ```json
 /// {"schema":"tracer.list/1","events":[{"name":"recvmmsg","id":1,"summary":"…",
 ///   "args":[{"name":"sockfd","type":"int","kind":"fd","tags":["K"],"tracee_name":"sockfd"}],
-///   "syscalls":[{"abi":"x86_64","nr":299,"name":"recvmmsg"}]}]}
+///   "syscalls":[{"abi":"x86_64","nr":299,"name":"recvmmsg"}]}],
+///  "findings":[{"name":"control_truncated","when":"…"}]}
 /// ```
 #[derive(Debug, Serialize)]
 pub struct List {
@@ -29,6 +31,17 @@ pub struct List {
     pub schema: &'static str,
     /// Every event, by ascending id.
     pub events: Vec<Event>,
+    /// Every finding, in the order in which events have them.
+    pub findings: Vec<Finding>,
+}
+
+/// One conclusion that a call may lead to.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// The name.
+    pub name: &'static str,
+    /// When it is drawn, in Markdown.
+    pub when: &'static str,
 }
 
 /// One event.
@@ -79,7 +92,13 @@ pub struct Syscall {
 
 /// The registry for programs.
 pub fn json() -> List {
-    List { schema: SCHEMA, events: EVENTS.iter().map(event).collect() }
+    let findings =
+        findings::ALL.iter().map(|finding| Finding { name: finding.name, when: finding.when });
+    List {
+        schema: SCHEMA,
+        events: EVENTS.iter().map(event).collect(),
+        findings: findings.collect(),
+    }
 }
 
 fn event(event: &registry::Event) -> Event {
@@ -148,17 +167,43 @@ pub fn text(color: bool) -> String {
         }
         out.push('\n');
     }
-    for (tag, meaning) in [
-        (Tags::K, "from the kernel: a register copied at entry, or kernel memory"),
-        (Tags::U, "read through a pointer into user memory"),
-        (Tags::TOCTOU, "user memory that another thread could change meanwhile"),
-        (Tags::OPT, "may be NULL, which is not 0"),
-    ] {
+    for (tag, meaning) in TAGS {
         let name: String = tag.names().collect();
         let _ = writeln!(out, "{name:6}  {}", dim(meaning));
     }
+    let _ = writeln!(out, "\n{}", dim("FINDING"));
+    for finding in findings::ALL {
+        let _ = writeln!(out, "{}", strong(finding.name));
+        wrapped(finding.when, 76, |line| {
+            let _ = writeln!(out, "    {line}");
+        });
+    }
     out
 }
+
+/// Text in lines of at most so many columns.
+fn wrapped(text: &str, columns: usize, mut show: impl FnMut(&str)) {
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns {
+            show(&line);
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    show(&line);
+}
+
+/// Tags, and what they mean.
+pub const TAGS: [(Tags, &str); 4] = [
+    (Tags::K, "from the kernel: a register copied at entry, or kernel memory"),
+    (Tags::U, "read through a pointer into user memory"),
+    (Tags::TOCTOU, "user memory that another thread could change meanwhile"),
+    (Tags::OPT, "may be NULL, which is not 0"),
+];
 
 fn widest<'a>(heading: &str, texts: impl Iterator<Item = &'a str>) -> usize {
     texts.map(str::len).fold(heading.len(), usize::max)
@@ -201,6 +246,9 @@ mod tests {
             for syscall in event.syscalls {
                 assert!(text.contains(&format!("{:>6}  {}", syscall.nr, syscall.name)));
             }
+        }
+        for finding in findings::ALL {
+            assert!(text.contains(&format!("\n{}\n", finding.name)), "{}", finding.name);
         }
         assert!(super::text(true).contains("\x1b[1mrecvmmsg\x1b[0m"));
     }

@@ -1,8 +1,10 @@
 //! What there is to know without tracing anything: `tracer list` says what can be
-//! traced, `tracer doctor` whether it can be traced here.
+//! traced, `tracer doctor` whether it can be traced here, `tracer schema` what comes of it.
 
+pub mod docs;
 pub mod doctor;
 pub mod list;
+pub mod schema;
 
 use anstyle::Style;
 

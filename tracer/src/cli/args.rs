@@ -41,6 +41,12 @@ pub enum Command {
     Doctor(Listing),
     /// Decode a recording made with --record: no privileges needed, any machine
     Replay(Box<Replay>),
+    /// Print the JSON Schema of what is written
+    Schema {
+        /// The kind of record.
+        #[arg(value_name = "RECORD", default_value = "json")]
+        of: Record,
+    },
     /// Print shell completions
     Completions {
         /// The shell.
@@ -68,6 +74,15 @@ pub enum ListFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// Records that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Record {
+    /// An event of --output json
+    Json,
+    /// A health record
+    Health,
 }
 
 /// Options of `replay`.

@@ -14,7 +14,7 @@ use std::{io::Write, process::ExitCode};
 use clap::{CommandFactory, Parser};
 
 use crate::{catalog, pipeline::PipelineError, sink::SinkError, source::SourceError};
-use args::{Cli, Command, ListFormat, Listing};
+use args::{Cli, Command, ListFormat, Listing, Record};
 
 /// Why the program ends with a status other than 0.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,8 @@ pub fn main() -> ExitCode {
             diagnostics::init(&replay.output);
             replay::run(*replay)
         }
+        Some(Command::Schema { of: Record::Json }) => print_json(&catalog::schema::event()),
+        Some(Command::Schema { of: Record::Health }) => print_json(&catalog::schema::health()),
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tracer", &mut text);

@@ -8,15 +8,53 @@ use crate::{
     record::Record,
 };
 
+/// A conclusion that a call may lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding {
+    /// As events have it.
+    pub name: &'static str,
+    /// When it is drawn, in Markdown: the documentation and the schema have it from here.
+    pub when: &'static str,
+}
+
+const fn finding(name: &'static str, when: &'static str) -> Finding {
+    Finding { name, when }
+}
+
 /// All that there are, in the order in which they are given.
-pub const ALL: [&str; 7] = [
-    "timeout_overrun",
-    "blocks_forever_risk",
-    "deferred_error",
-    "changed_during_call",
-    "payload_truncated",
-    "control_truncated",
-    "compat_on_64bit",
+pub const ALL: [Finding; 7] = [
+    finding(
+        "timeout_overrun",
+        "`latency_ns` exceeds the requested timeout by more than 10 ms: the kernel looks at \
+         the timeout only after each datagram (recvmmsg(2), BUGS)",
+    ),
+    finding(
+        "blocks_forever_risk",
+        "`vlen` above 1 and a timeout, neither MSG_DONTWAIT nor MSG_WAITFORONE, a socket \
+         without O_NONBLOCK and without SO_RCVTIMEO: once the first datagram has come, \
+         nothing but another one ends the call",
+    ),
+    finding(
+        "deferred_error",
+        "fewer messages than asked for, and `socket.pending_error`: the next call returns it, \
+         whatever it is",
+    ),
+    finding(
+        "changed_during_call",
+        "an address or a length that the kernel never writes (`msg_name`, `msg_iov`, \
+         `msg_iovlen`, `msg_control` of a message received) differs between the beginning and \
+         the end",
+    ),
+    finding(
+        "payload_truncated",
+        "a message has MSG_TRUNC: the datagram was longer than its buffers",
+    ),
+    finding("control_truncated", "a message has MSG_CTRUNC"),
+    finding(
+        "compat_on_64bit",
+        "code of 64 bits made a call of 32 (`int $0x80`): a known way around monitors of \
+         system calls",
+    ),
 ];
 
 /// How much longer than its timeout a call may take: a tick of the slowest usual clock.
@@ -42,7 +80,7 @@ pub fn findings(record: &Record<'_>, event: &Event) -> Vec<&'static str> {
         flagged(MSG_CTRUNC),
         record.has(flags::CALLER_64BIT),
     ];
-    ALL.into_iter().zip(found).filter(|(_, found)| *found).map(|(name, _)| name).collect()
+    ALL.iter().zip(found).filter(|(_, found)| *found).map(|(finding, _)| finding.name).collect()
 }
 
 fn argument<'a>(event: &'a Event, name: &str) -> Option<&'a crate::event::Arg> {

@@ -5,12 +5,13 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::{Errno, Name, Timespec};
+use super::{Errno, HEX, Name, Timespec};
 
 /// One control message (`struct cmsghdr` and its data).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Item {
     /// `cmsg_level`; left out where the bytes do not reach.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +28,7 @@ pub struct Item {
 }
 
 /// Something odd about a control message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
     /// The tracer kept no more of the message's control data.
@@ -41,7 +42,8 @@ pub enum Note {
 }
 
 /// A number by name, where it has one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum Symbol {
     /// Its name.
     Name(&'static str),
@@ -59,7 +61,7 @@ impl Serialize for Symbol {
 }
 
 /// What a control message says, by its type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// `SCM_RIGHTS`: descriptors that the caller has from now on.
@@ -163,12 +165,14 @@ pub enum Content {
     /// Any other.
     Hex {
         /// The data.
+        #[schemars(extend("pattern" = HEX))]
         hex: String,
     },
 }
 
 /// `struct sock_extended_err` with the address that follows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct ExtendedError {
     /// The error; null where it is 0.
     pub error: Option<Errno>,

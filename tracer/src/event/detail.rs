@@ -1,16 +1,20 @@
 //! What `--detail full` shows of a message: iovecs and payload.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use super::hex;
+use super::{HEX_NUMBER, hex};
 
 /// A buffer that the kernel may fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Iovec {
     /// Its address.
     #[serde(serialize_with = "address")]
+    #[schemars(with = "String", extend("pattern" = HEX_NUMBER))]
     pub base: u64,
     /// Its size.
     pub len: u64,
@@ -55,19 +59,55 @@ impl Payload {
     }
 }
 
+/// What a message brought, or its beginning.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Payload")]
+struct Shown<'a> {
+    /// Bytes that lie in the caller's buffers.
+    len: u64,
+    /// How many of them, from the first on, are shown or hashed.
+    captured: usize,
+    #[serde(flatten)]
+    content: Content<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text {
+        /// The bytes, where they are UTF-8.
+        text: &'a str,
+    },
+    Base64 {
+        /// The bytes, where they are not.
+        #[schemars(extend("contentEncoding" = "base64", "pattern" = "^[A-Za-z0-9+/]+={0,2}$"))]
+        base64: String,
+    },
+    Redacted {
+        /// The SHA-256 of the bytes, in hex.
+        #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
+        sha256: String,
+    },
+}
+
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("len", &self.len)?;
-        map.serialize_entry("captured", &self.bytes.len())?;
-        match std::str::from_utf8(&self.bytes) {
-            _ if self.redacted => {
-                map.serialize_entry("sha256", &hex(&Sha256::digest(&self.bytes)))?;
-            }
-            Ok(text) => map.serialize_entry("text", text)?,
-            Err(_) => map.serialize_entry("base64", &STANDARD.encode(&self.bytes))?,
-        }
-        map.end()
+        let content = match std::str::from_utf8(&self.bytes) {
+            _ if self.redacted => Content::Redacted { sha256: hex(&Sha256::digest(&self.bytes)) },
+            Ok(text) => Content::Text { text },
+            Err(_) => Content::Base64 { base64: STANDARD.encode(&self.bytes) },
+        };
+        Shown { len: self.len, captured: self.bytes.len(), content }.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Payload {
+    fn schema_name() -> Cow<'static, str> {
+        Shown::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Shown::json_schema(generator)
     }
 }
 
