@@ -6,7 +6,7 @@
 //! ```
 //! [`workload`] makes calls and writes down what it did, as it alone can know;
 //! [`tracer`] runs the tracer around or beside it ([`shared`]: one for many tests); [`stream`] reads what the tracer
-//! said and checks what must hold of every stream; [`compare`] holds the two against
+//! said and checks what must hold of every stream ([`schema`]: of every line); [`compare`] holds the two against
 //! each other, field by field. The tests themselves lie in `tests/tests/`.
 
 pub mod bpf;
@@ -16,6 +16,7 @@ pub mod compare;
 pub mod compat;
 pub mod confine;
 pub mod hook;
+pub mod schema;
 pub mod shared;
 pub mod skip;
 pub mod stream;

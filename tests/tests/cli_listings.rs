@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tests::skip::is_root;
-use tests::tracer;
+use tests::{schema, tracer};
 
 #[test]
 fn list_in_json_names_events_arguments_and_numbers() {
@@ -27,12 +27,37 @@ fn list_in_json_names_events_arguments_and_numbers() {
         "243",
         "365",
         "socketcall",
+        "blocks_forever_risk",
     ] {
         assert!(text.contains(word), "no {word} in {text}");
     }
     let finished = tracer::run(&["list"]);
     finished.expect_code(0);
     assert!(finished.stdout.contains("recvmmsg_time32"), "{}", finished.stdout);
+}
+
+#[test]
+fn schemas_of_events_and_health_records() {
+    for (args, name) in [
+        (&["schema"][..], "tracer.event/1"),
+        (&["schema", "json"], "tracer.event/1"),
+        (&["schema", "health"], "tracer.health/1"),
+    ] {
+        let schema = schema::printed(args);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["title"], name, "{args:?}");
+        assert_eq!(schema["additionalProperties"], false, "{args:?}");
+        assert!(schema["$id"].as_str().is_some_and(|id| id.ends_with(name)), "{schema}");
+    }
+    // Formats that are not written yet have no schema.
+    for unknown in ["ecs", "ocsf", "jsn"] {
+        let finished = tracer::run(&["schema", unknown]);
+        finished.expect_code(2);
+        assert_eq!(finished.stdout, "");
+        for word in [unknown, "json", "health"] {
+            assert!(finished.stderr.contains(word), "{word}: {}", finished.stderr);
+        }
+    }
 }
 
 #[test]
@@ -52,9 +77,9 @@ fn doctor_in_json() {
 #[test]
 fn completions_and_the_manual_page_are_made_from_the_options() {
     for (args, words) in [
-        (&["completions", "bash"][..], ["--max-loss", "--follow"]),
-        (&["completions", "zsh"], ["--max-loss", "--follow"]),
-        (&["man"], [".TH", "cgroup"]),
+        (&["completions", "bash"][..], ["--max-loss", "--follow", "schema"]),
+        (&["completions", "zsh"], ["--max-loss", "--follow", "A health record"]),
+        (&["man"], [".TH", "cgroup", "tracer\\-schema(1)"]),
     ] {
         let finished = tracer::run(args);
         finished.expect_code(0);

@@ -3,6 +3,7 @@
 
 use tempfile::TempDir;
 use tests::compare::assert_matches;
+use tests::schema;
 use tests::skip::require_root_bpf;
 use tests::tracer::read_truth;
 use tests::workload::truth::Recorder;
@@ -48,7 +49,9 @@ fn messages_in_full() {
         }
         let mut line = Vec::new();
         json::line(&decode(&record, &Clock::now()), &mut line).expect("JSON");
-        events.push(serde_json::from_slice::<serde_json::Value>(&line).expect("JSON"));
+        let event = serde_json::from_slice(&line).expect("JSON");
+        schema::assert_valid(&event);
+        events.push(event);
     });
     let truth = read_truth(&path);
     assert_eq!(events.len(), truth.len());
