@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `setup` | [`setup`] | installs what the object and the tests need |
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
+//! | `docs` | [`docs`] | writes what documentation is made from the code, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
@@ -13,6 +14,7 @@
 //! [`privilege`] (root, sudo or neither) and [`skip`] (what was left out, and why).
 
 mod cargo;
+mod docs;
 mod ebpf;
 mod guest;
 mod privilege;
@@ -47,6 +49,13 @@ enum Chore {
     /// Build the eBPF object that the tracer embeds, and its BUILD-INFO.
     Ebpf {
         /// Hold the committed object against its sources instead.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the documentation that is made from the code: events, findings, fields of
+    /// filters, JSON Schemas.
+    Docs {
+        /// Hold the committed files against the code instead.
         #[arg(long)]
         check: bool,
     },
@@ -90,6 +99,7 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Setup { check } => setup::main(&workspace, check),
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
+        Chore::Docs { check } => docs::main(&workspace, check),
         Chore::Run { args } => run::main(&workspace, &args),
         Chore::Test { no_setup, guest, write_results, groups } => {
             let selection = test::Selection::new(groups, guest)?.writing_results(write_results)?;
