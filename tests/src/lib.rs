@@ -18,6 +18,7 @@ pub mod confine;
 pub mod hook;
 pub mod shared;
 pub mod skip;
+pub mod strace;
 pub mod stream;
 pub mod tools;
 pub mod tracer;

@@ -29,6 +29,7 @@ pub mod watch;
 
 use std::io::BufRead;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 
 use call::Made;
 use options::Options;
@@ -124,11 +125,16 @@ const SCENARIOS: &[Scenario] = &[
     ("probe-int80", "exits with 0 where int $0x80 works", compat::probe),
 ];
 
+/// Their names.
+pub fn scenarios() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|(name, ..)| *name)
+}
+
 /// The scenarios, for a person.
 pub fn usage() -> String {
     let mut text = "usage: workload SCENARIO [--truth FILE] [--messages N] [--count N] \
                     [--threads N] [--vlen N] [--wait-go] [--uid N] [--cpu N] [--comm NAME] \
-                    [--status N]\n"
+                    [--status N] [--plain-registers]\n"
         .to_owned();
     for (name, about, _) in SCENARIOS {
         text += &format!("  {name:16} {about}\n");
@@ -160,6 +166,7 @@ pub fn run(options: Options) -> ExitCode {
     if let Some(comm) = &options.comm {
         process::set_comm(comm);
     }
+    entry::PLAIN_REGISTERS.store(options.plain_registers, Relaxed);
     if options.wait_go {
         wait_line();
     }
