@@ -15,6 +15,7 @@ pub mod child;
 pub mod compare;
 pub mod compat;
 pub mod confine;
+pub mod honest;
 pub mod hook;
 pub mod shared;
 pub mod skip;

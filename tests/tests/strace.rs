@@ -56,6 +56,11 @@ const NATIVE: &[&[&str]] = &[
     &["crowd", "--threads", "20"],
     &["children"],
     &["exit-blocked"],
+    &["hostile-memory"],
+    &["hostile-lengths"],
+    &["hostile-vanished"],
+    &["hostile-comms"],
+    &["hostile-unix"],
 ];
 
 /// Those of x86-64's other ways in.
@@ -75,12 +80,19 @@ const INT80: &[&[&str]] = &[
     &["detail-errors-compat"],
     &["detail-buffers-compat"],
     &["confusion"],
+    &["hostile-memory-compat"],
+    &["hostile-lengths-compat"],
+    &["hostile-vanished-compat"],
 ];
 
 /// Scenarios that are not compared, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("blocked", "waits for somebody to say that it may go on, else like `blocking`"),
     ("flood", "calls that all are like `eagain`"),
+    ("hostile-lies", "strace does not come to an end of control messages longer than their room"),
+    ("hostile-lies-compat", "likewise"),
+    ("hostile-race", "memory that changes all the time is not the same to any two who look"),
+    ("hostile-race-compat", "likewise"),
     ("probe-int80", "makes no call of ours"),
 ];
 

@@ -76,6 +76,22 @@ pub const TABLE: &[Row] = &[
         "as many as `--messages` says, at most 1,024, and how many are left out",
     ),
     untold(
+        "vanished",
+        "the address of an array, a name, iovecs or control messages that it can't read, \
+         although the kernel could",
+        "null, and `missing` says `fault`",
+    ),
+    untold(
+        "unreadable-message",
+        "`...` in place of a message whose header it can't read whole",
+        "the messages before it, and `missing` says `fault` of it",
+    ),
+    untold(
+        "no-room-for-name",
+        "the address of a name's buffer without room for a family",
+        "the bytes that there are, and `missing` says `truncated`",
+    ),
+    untold(
         "unreadable-array",
         "where the array lies, as it takes the upper halves of registers for a part of \
          the address",

@@ -40,16 +40,24 @@ pub fn tell(told: &mut Told, value: &Value) -> Result<Json> {
     told.note("control-room");
     let mut message = json!({
         "len": number(&len.value)?,
-        "name": source(&name.value, after)?,
         "namelen": {"in": before, "out": after},
         "iovlen": number(&iovlen.value)?,
         "flags": named_flags(&flags.value)?,
         "control": {"len_out": number(&controllen.value)?},
     });
+    if before < 2 && matches!(name.value, Value::Number(_, _)) && after > 0 {
+        told.note("no-room-for-name");
+    } else {
+        message["name"] = source(told, &name.value, after)?;
+    }
     buffers(told, &mut message, iov)?;
     message["control"]["items"] = match control {
         Some(Field { value: Value::List(list), .. }) => {
             list.iter().map(|item| control::tell(told, item)).collect::<Result<Vec<_>>>()?.into()
+        }
+        Some(Field { value: Value::Number(_, _), .. }) => {
+            told.note("vanished");
+            Json::Null
         }
         Some(other) => return Err(format!("control messages, not {other:?}")),
         None if number(&controllen.value)? == 0 => json!([]),
@@ -60,7 +68,15 @@ pub fn tell(told: &mut Told, value: &Value) -> Result<Json> {
 
 /// The lengths of the buffers, and what lies in them.
 fn buffers(told: &mut Told, message: &mut Json, iov: &Field) -> Result<()> {
-    let Value::List(list) = &iov.value else { return Err(format!("iovecs, not {iov:?}")) };
+    let list = match &iov.value {
+        Value::List(list) => list,
+        Value::Number(_, _) => {
+            told.note("vanished");
+            message["iov"] = Json::Null;
+            return Ok(());
+        }
+        other => return Err(format!("iovecs, not {other:?}")),
+    };
     let (mut lens, mut payload) = (Vec::new(), Some(Vec::new()));
     for item in list {
         let [base, len] = fields(item, ["iov_base", "iov_len"])?;
@@ -93,11 +109,15 @@ fn buffers(told: &mut Told, message: &mut Json, iov: &Field) -> Result<()> {
 }
 
 /// The source address of a message, whose length the kernel reported.
-fn source(value: &Value, len: i64) -> Result<Json> {
+fn source(told: &mut Told, value: &Value, len: i64) -> Result<Json> {
     match value {
         Value::Null => Ok(Json::Null),
         // The buffer's address, where the kernel wrote nothing into it.
         Value::Number(_, _) if len == 0 => Ok(Json::Null),
+        Value::Number(_, _) => {
+            told.note("vanished");
+            Ok(Json::Null)
+        }
         other => address(other),
     }
 }
@@ -133,9 +153,10 @@ pub fn address(value: &Value) -> Result<Json> {
             json!({"family": "AF_NETLINK", "pid": pid, "groups": number(&all[2].value)?})
         }
         // Cut before its end.
-        (name, ["sa_data"]) => {
-            let family = u16::try_from(family.0).map_err(|error| error.to_string())?;
-            let raw = [&family.to_ne_bytes(), at(1)?].concat();
+        (name, [] | ["sa_data"]) => {
+            let number = u16::try_from(family.0).map_err(|error| error.to_string())?;
+            let data = if all.len() > 1 { at(1)? } else { &[] };
+            let raw = [&number.to_ne_bytes(), data].concat();
             let raw: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
             json!({"family": name, "raw": raw})
         }

@@ -92,15 +92,22 @@ fn arguments(told: &mut Told, call: &Call) -> Result<()> {
                     messages.iter().map(|message| message::tell(told, message)).collect();
                 told.truth["messages"] = all?.into();
             }
-            if messages.len() < list.len() {
+            if messages.len() == 1024 && list.len() > 1024 {
                 told.note("1024-messages");
-                told.truth["truncated"]["messages"] = json!(received - messages.len() as i64);
+                told.truth["truncated"]["messages"] = json!(received - 1024);
+            } else if messages.len() < list.len() {
+                told.note("unreadable-message");
             }
+        }
+        Value::Null => {
+            told.truth["args"]["msgvec"]["value"] = hex(0);
+            told.note("failed-call");
         }
         Value::Number(address, _) => {
             told.truth["args"]["msgvec"]["value"] = hex(unsigned(*address)?);
             if received > 0 {
-                told.note("unreadable-array");
+                let halves = [337, 417].contains(&call.nr) && address >> 32 != 0;
+                told.note(if halves { "unreadable-array" } else { "vanished" });
                 told.truth.as_object_mut().expect("an object").remove("messages");
             } else {
                 told.note("failed-call");

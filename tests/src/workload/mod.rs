@@ -17,6 +17,7 @@ pub mod entry;
 pub mod errors;
 pub mod family;
 pub mod flood;
+pub mod hostile;
 pub mod kinds;
 mod namespaces;
 pub mod options;
@@ -122,6 +123,30 @@ const SCENARIOS: &[Scenario] = &[
     ("socketcall-fault", "int $0x80, 102 call 19 without its arguments", compat::socketcall_fault),
     ("x32", "a number with bit 30 set", compat::x32),
     ("confusion", "calls whose numbers are recvmmsg's under another ABI", compat::confusion),
+    (
+        "hostile-memory",
+        "headers where memory is not, ends, or can't be written",
+        hostile::memory::native,
+    ),
+    ("hostile-memory-compat", "the same by int $0x80", hostile::memory::compat),
+    (
+        "hostile-lengths",
+        "lengths that are none, or negative, or too long",
+        hostile::lengths::native,
+    ),
+    ("hostile-lengths-compat", "the same by int $0x80", hostile::lengths::compat),
+    ("hostile-lies", "what the kernel wrote is overwritten in the call", hostile::lies::native),
+    ("hostile-lies-compat", "the same by int $0x80", hostile::lies::compat),
+    (
+        "hostile-vanished",
+        "memory that is taken away while the call blocks",
+        hostile::vanished::native,
+    ),
+    ("hostile-vanished-compat", "the same by int $0x80", hostile::vanished::compat),
+    ("hostile-comms", "threads with odd names", hostile::names::comms),
+    ("hostile-unix", "local sockets with odd names", hostile::names::unix),
+    ("hostile-race", "a thread rewrites everything, --count calls", hostile::race::native),
+    ("hostile-race-compat", "the same by int $0x80", hostile::race::compat),
     ("probe-int80", "exits with 0 where int $0x80 works", compat::probe),
 ];
 
