@@ -33,9 +33,19 @@ fn alone(scenario: &[&str]) -> Vec<Value> {
 }
 
 /// With everything asked for.
-fn full(scenario: &[&str]) -> Traced {
+fn full(scenario: &[&str], more: &[&str]) -> Traced {
     let payload = PAYLOAD.to_string();
-    around(WORKLOAD, &["--detail", "full", "--payload", &payload], scenario)
+    let args = [&["--detail", "full", "--payload", &payload], more].concat();
+    around(WORKLOAD, &args, scenario)
+}
+
+/// The events without their place in the stream.
+fn without_seq(stream: &Stream) -> Vec<Value> {
+    let mut events = stream.events.clone();
+    for event in &mut events {
+        event.as_object_mut().expect("an object").remove("seq");
+    }
+    events
 }
 
 /// Every event has its reasons for what it lacks.
@@ -60,10 +70,10 @@ fn can_run(scenario: &str) -> bool {
 }
 
 /// Runs a scenario without and with the tracer, at every level of detail, and in the
-/// table.
-fn exact(scenario: &str) {
+/// table, which is returned.
+fn exact(scenario: &str) -> Option<String> {
     if !can_run(scenario) {
-        return;
+        return None;
     }
     let alone = alone(&[scenario]);
     for args in [&["--detail", "call"][..], &[], &["--detail", "full"]] {
@@ -71,17 +81,24 @@ fn exact(scenario: &str) {
         check_honest(&traced, false);
         assert_eq!(seen(&traced.truth), seen(&alone), "with {args:?} (left) and without");
     }
-    let traced = full(&[scenario]);
+    let folder = TempDir::new().expect("a temporary folder");
+    let recording = folder.path().join("recording");
+    let recording = recording.to_str().expect("a path in UTF-8");
+    let traced = full(&[scenario], &["--record", recording]);
     traced.assert_exact();
     check_honest(&traced, true);
     assert_eq!(seen(&traced.truth), seen(&alone), "with everything (left) and without");
-    table(&[scenario]);
+    let replayed = tracer::run(&["replay", recording, "-o", "json"]);
+    let replayed = Stream::parse(&replayed.expect_code(0).stdout);
+    assert_eq!(without_seq(&replayed), without_seq(&traced.stream), "replayed (left) and live");
+    table(&[scenario])
 }
 
 /// The same in the table, on a terminal: nothing that it acts on but ends of lines.
-fn table(scenario: &[&str]) {
+fn table(scenario: &[&str]) -> Option<String> {
     let Some(script) = tools::find("script") else {
-        return skip(&format!("hostile table {}", scenario[0]), "no script (bsdutils)");
+        skip(&format!("hostile table {}", scenario[0]), "no script (bsdutils)");
+        return None;
     };
     let folder = TempDir::new().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -116,6 +133,7 @@ fn table(scenario: &[&str]) {
     };
     let found = body.chars().find(|c| acted_on(*c));
     assert_eq!(found, None, "{body:?}");
+    Some(body)
 }
 
 #[test]
@@ -160,7 +178,10 @@ fn memory_that_is_taken_away_in_32_bits() {
 
 #[test]
 fn names_of_threads() {
-    exact("hostile-comms");
+    let Some(screen) = exact("hostile-comms") else { return };
+    for escaped in ["new\\x0aline", "\\x1b[2J", "\\xff\\xfe\\xc3(", "\\u{9b}31m", "\\u{202e}"] {
+        assert!(screen.contains(escaped), "no {escaped}: {screen}");
+    }
 }
 
 #[test]
@@ -180,7 +201,7 @@ fn race(scenario: &str) {
         kinds.dedup();
         kinds
     };
-    let traced = full(&words);
+    let traced = full(&words, &[]);
     traced.assert_exact();
     check_honest(&traced, true);
     // What comes when is chance, but not what can come.

@@ -29,6 +29,9 @@ fn everything(context: &Context, entry: Entry) {
     around_a_guard(context, entry);
     read_only(context, entry);
     counts(context, entry);
+    if entry == Entry::Socketcall {
+        block_at_the_end(context);
+    }
 }
 
 /// No memory, or none that may be read.
@@ -142,5 +145,33 @@ fn counts(context: &Context, entry: Entry) {
         let made = Call::new(entry, udp.fd(), &batch).vlen(vlen).make();
         assert_eq!(made.ret, ret, "the kernel's answer");
         tell(context, &made, &batch, |_| {});
+    }
+}
+
+/// `socketcall`'s block ends too early: none of the arguments is known.
+fn block_at_the_end(context: &Context) {
+    let place = Arena::new(2 * PAGE);
+    place.protect_from(PAGE, libc::PROT_NONE);
+    for words in [1, 3, 4] {
+        let udp = Udp::v4();
+        udp.send_all(1);
+        let batch = Batch::new(true, 2);
+        let at = PAGE - 4 * words;
+        let args = [udp.fd() as u64, batch.msgvec(), 2, libc::MSG_DONTWAIT as u64];
+        args.iter()
+            .take(words)
+            .enumerate()
+            .for_each(|(i, arg)| place.put_word(at + 4 * i, 4, *arg));
+        let made = Call::new(Entry::Socketcall, udp.fd(), &batch).make_at(place.addr(at));
+        assert_eq!(made.ret, -i64::from(libc::EFAULT), "{words} of five words");
+        tell(context, &made, &batch, |truth| {
+            let mut missing = json!({"socket": "fault"});
+            for arg in ["sockfd", "msgvec", "vlen", "flags", "timeout"] {
+                truth["args"][arg] = json!({"value": null});
+                missing[format!("args.{arg}")] = json!("fault");
+            }
+            truth["socket"] = serde_json::Value::Null;
+            truth["missing"] = missing;
+        });
     }
 }
