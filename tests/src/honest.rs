@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 /// Fields that are null only where they could not be had; lists without their indices.
-const KNOWN_OR_MISSING: [&str; 18] = [
+const KNOWN_OR_MISSING: [&str; 19] = [
     "time",
     "ret",
     "latency_ns",
@@ -13,6 +13,7 @@ const KNOWN_OR_MISSING: [&str; 18] = [
     "process.ppid",
     "process.exe",
     "process.start_time",
+    "process.cgroup.path",
     "args.sockfd.value",
     "args.msgvec.value",
     "args.vlen.value",

@@ -105,7 +105,8 @@ impl Outside {
         let link = link.to_str().expect("numbers");
         let numbers: Vec<u32> = link.split('/').filter_map(|part| part.parse().ok()).collect();
         let [pid, tid] = numbers[..] else { panic!("/proc/thread-self is {link}") };
-        let status = fs::read_to_string("/proc/thread-self/status").expect("a status");
+        let status = fs::read("/proc/thread-self/status").expect("a status");
+        let status = String::from_utf8_lossy(&status);
         let ppid = status.lines().find_map(|line| line.strip_prefix("PPid:"));
         let ppid = ppid.and_then(|ppid| ppid.trim().parse().ok()).expect("a parent");
         Self { pid, tid, ppid }
