@@ -125,7 +125,7 @@ impl Thread {
             return Ok(Line::Other);
         }
         if cursor.eat("+++ ") {
-            if cursor.eat("exited with ") {
+            if cursor.eat("exited with ") || cursor.eat("superseded by execve in pid ") {
                 cursor.number()?;
             } else {
                 cursor.expect("killed by SIG")?;
@@ -290,6 +290,7 @@ mod tests {
     fn what_is_not_understood_is_an_error() {
         for log in [
             "recvmmsg(4) = 0\n",
+            "1 [ 299] +++ gone +++\n",
             "1 [ 299] recvmmsg(4) = 0 (something)\n",
             "1 [ 299] recvmmsg(4) = -5\n",
             "1 [ 299] recvmmsg(4\n",
