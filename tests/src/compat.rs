@@ -28,7 +28,7 @@ pub fn check(test: &str, way: &str, variable: &str, cc: &[&str]) {
 
 /// The program that the environment variable names (guests have no compiler; theirs
 /// is built before), or one that is compiled in `folder` and called `name`.
-fn program(variable: &str, folder: &Path, name: &str, cc: &[&str]) -> Result<PathBuf, String> {
+pub fn program(variable: &str, folder: &Path, name: &str, cc: &[&str]) -> Result<PathBuf, String> {
     if let Some(built) = std::env::var_os(variable) {
         return Ok(built.into());
     }
@@ -44,7 +44,7 @@ fn program(variable: &str, folder: &Path, name: &str, cc: &[&str]) -> Result<Pat
 }
 
 /// Why this kernel or processor does not run the program; None where it does.
-fn obstacle(program: &Path) -> Option<String> {
+pub fn obstacle(program: &Path) -> Option<String> {
     // Without an argument it makes no call.
     let error = Command::new(program).output().err()?;
     let program = program.display();

@@ -83,6 +83,7 @@ pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
     let on_functions = is_on_functions(hook.unwrap_or_else(|| in_use()));
     let mut call = call.clone();
     let copy = call.as_object_mut().and_then(|call| call.remove("$kernel_copy"));
+    call.as_object_mut().map(|call| call.remove("$seen"));
     if let Some(copy) = copy.filter(|_| on_functions) {
         call["args"]["timeout"]["requested"] = copy;
         call["missing"] = json!({});
@@ -90,7 +91,7 @@ pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
     let received = call["ret"].as_i64().is_some_and(|ret| ret > 0);
     // Where the beginning is not known, the kernel's copy is not either.
     let began = !call["time"].is_null();
-    let timeout = &mut call["args"]["timeout"];
+    let Some(timeout) = call.pointer_mut("/args/timeout") else { return call };
     if on_functions && began && timeout["value"].is_string() {
         let kernel = json!(["K", "OPT"]);
         // A call may fail before it comes to the function with the timeout.

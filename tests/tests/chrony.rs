@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tests::child::{self, Running};
 use tests::compare::assert_matches;
 use tests::skip::{require_root_bpf, skip};
+use tests::strace::{self, Both, meet};
 use tests::tools;
 use tests::tracer::Attached;
 
@@ -115,24 +116,20 @@ fn chronyd_serving_chronyc() {
         calls.iter().filter_map(|call| call["ret"].as_i64()).filter(|r| *r > 0).sum();
     assert!(received >= 3, "three requests at least: {calls:#?}");
 
-    let Some(strace) = tools::find("strace") else {
+    let Some(strace) = strace::find() else {
         return skip("chrony chronyd_and_strace", "no strace");
     };
     compare_with_strace(&strace, &chronyd, &chronyc);
 }
 
-/// A call as strace and we both tell it: vlen, flags, return value, lengths.
-type Told = (Option<i64>, String, Option<i64>, Vec<i64>);
-
-/// The same run by strace: vlen, flags, return values and lengths of every call, in
-/// the same order.
+/// The same run by strace: every call, field by field.
 fn compare_with_strace(strace: &Path, chronyd: &Path, chronyc: &Path) {
-    let attached = Attached::start(&["--exe", chronyd.to_str().expect("a path in UTF-8")]);
+    let exe = chronyd.to_str().expect("a path in UTF-8");
+    let attached = Attached::start(&[&strace::TRACER[..], &["--exe", exe]].concat());
     let folder = TempDir::new().expect("a temporary folder");
     let log = folder.path().join("strace");
-    let log_text = log.to_str().expect("a path in UTF-8");
-    let strace = strace.to_str().expect("a path in UTF-8");
-    let prefix = [strace, "-e", "trace=recvmmsg", "-o", log_text, "--"];
+    let prefix = strace::under(strace, &log);
+    let prefix: Vec<_> = prefix.iter().map(String::as_str).collect();
     let daemon = Chronyd::start(chronyd, &prefix);
     (0..3).for_each(|_| Chronyd::ask(chronyc));
     // strace passes a SIGTERM on to nobody: it lets its program go. Ours is asked.
@@ -144,40 +141,6 @@ fn compare_with_strace(strace: &Path, chronyd: &Path, chronyc: &Path) {
     let (stream, _) = attached.stop();
 
     let log = fs::read_to_string(&log).expect("strace's log");
-    let theirs: Vec<_> = log.lines().filter_map(strace_call).collect();
-    let ours: Vec<Told> = stream
-        .events
-        .iter()
-        .filter(|event| event["process"]["pid"] == pid)
-        .map(|event| {
-            let empty = Vec::new();
-            let messages = event["messages"].as_array().unwrap_or(&empty);
-            let lens = messages.iter().map(|m| m["len"].as_i64().expect("a length")).collect();
-            let names = event["args"]["flags"]["names"].as_array().expect("names");
-            let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
-            let flags = if names.is_empty() { "0".to_owned() } else { names.join("|") };
-            (event["args"]["vlen"]["value"].as_i64(), flags, event["ret"].as_i64(), lens)
-        })
-        .collect();
-    assert!(!theirs.is_empty(), "strace saw calls: {log}");
-    assert_eq!(ours, theirs, "ours (left) and strace's (right): {log}");
-}
-
-/// A call in strace's log.
-fn strace_call(line: &str) -> Option<Told> {
-    let line = line.strip_prefix("recvmmsg(")?;
-    let number = |text: &str| {
-        let digits = text.trim_start().split(|c: char| !c.is_ascii_digit() && c != '-').next();
-        digits.and_then(|digits| digits.parse::<i64>().ok())
-    };
-    let (call, result) = line.rsplit_once(" = ")?;
-    let ret = match number(result)? {
-        -1 if result.contains("EAGAIN") => -11,
-        ret => ret,
-    };
-    let lens = call.split(" msg_len=").skip(1).filter_map(number).collect();
-    // …, vlen, flags, timeout)
-    let mut last = call.rsplit(", ");
-    let (_timeout, flags, vlen) = (last.next(), last.next()?, last.next()?);
-    Some((number(vlen), flags.to_owned(), Some(ret), lens))
+    let met = meet::compare("chronyd", &Both { log, stream });
+    assert!(met.calls >= 3, "three requests at least: {met:?}");
 }

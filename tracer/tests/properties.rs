@@ -252,7 +252,13 @@ fn with_control(abi: u8, bytes: &[u8], full: u64) -> Vec<u8> {
     let mut rest = Vec::new();
     for kind in [SectionKind::EntryHeaders, SectionKind::ExitHeaders] {
         rest.extend(section(kind, stride, stride, 1, Status::Read));
-        rest.extend(vec![0; stride]);
+        // There was room for all of it.
+        if abi == 1 {
+            rest.extend(Mmsghdr { controllen: full, ..Mmsghdr::default() }.as_bytes());
+        } else {
+            let controllen = u32::try_from(full).unwrap();
+            rest.extend(CompatMmsghdr { controllen, ..CompatMmsghdr::default() }.as_bytes());
+        }
     }
     rest.extend(section(SectionKind::Names, 0, 0, 0, Status::Read));
     let len = u32::try_from(bytes.len()).unwrap();
@@ -287,6 +293,22 @@ proptest! {
         }
         let left_out = &value["truncated"]["control_bytes"];
         prop_assert_eq!(left_out.as_u64().unwrap_or(0), cut);
+    }
+
+    /// A header may say anything: what there was no room for was not left out.
+    #[test]
+    fn no_more_is_left_out_than_there_was_room_for(
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+        more in 0..u64::MAX / 2,
+    ) {
+        let full = bytes.len() as u64;
+        let mut record = with_control(1, &bytes, full);
+        // The header of the part follows those of the sections.
+        let part = record.len() - bytes.len().next_multiple_of(8) - size_of::<PartHeader>();
+        let at = part + std::mem::offset_of!(PartHeader, full);
+        record[at..at + 8].copy_from_slice(&(full + more).to_le_bytes());
+        let (_, value) = json(&record).expect("a well-formed record");
+        prop_assert!(value["truncated"].is_null(), "{}", value["truncated"]);
     }
 }
 

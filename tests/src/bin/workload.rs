@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use tests::workload::{self, options::Options};
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
+    // The program's own name may be of any bytes.
+    let words = std::env::args_os().skip(1).map(|word| word.into_string().expect("UTF-8"));
+    let options = match Options::parse(words) {
         Ok(options) => options,
         Err(message) => {
             eprintln!("workload: {message}\n{}", workload::usage());

@@ -98,9 +98,14 @@ impl Arena {
     /// Changes the protection from a byte, the first of a page, to the end.
     pub fn protect_from(&self, offset: usize, prot: i32) {
         assert!(offset <= self.len, "offset {offset} of {}", self.len);
+        self.protect_range(offset, self.len - offset, prot);
+    }
+
+    /// Changes the protection of some of its pages.
+    pub fn protect_range(&self, offset: usize, len: usize, prot: i32) {
+        assert!(offset + len <= self.len, "offset {offset}, {len} bytes of {}", self.len);
         // SAFETY: the range lies in the mapping, and no references into it exist.
-        let result =
-            unsafe { libc::mprotect(self.base.add(offset).cast(), self.len - offset, prot) };
+        let result = unsafe { libc::mprotect(self.base.add(offset).cast(), len, prot) };
         assert_eq!(result, 0, "mprotect: {}", io::Error::last_os_error());
     }
 }

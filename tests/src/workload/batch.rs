@@ -65,9 +65,9 @@ impl Batch {
         let capacity = capacity.max(1);
         let batch = Self { arena: Arena::new(Self::bytes(capacity)), layout, capacity };
         for i in 0..capacity {
-            batch.set_name(i, batch.arena.addr(batch.name_at(i)), NAME_LEN as u32);
+            batch.set_name(i, batch.arena.addr(batch.name_offset(i)), NAME_LEN as u32);
             batch.set_iov(i, batch.arena.addr(batch.iov_at(i)), 1);
-            batch.set_buffer(i, batch.arena.addr(batch.data_at(i)), DATA_LEN);
+            batch.set_buffer(i, batch.arena.addr(batch.data_offset(i)), DATA_LEN);
         }
         batch
     }
@@ -85,7 +85,7 @@ impl Batch {
         PAGE + self.capacity * 64 + i * 16
     }
 
-    fn name_at(&self, i: usize) -> usize {
+    fn name_offset(&self, i: usize) -> usize {
         PAGE + self.capacity * (64 + 16) + i * NAME_LEN
     }
 
@@ -93,7 +93,7 @@ impl Batch {
         PAGE + self.capacity * (64 + 16 + NAME_LEN) + i * CONTROL_LEN
     }
 
-    fn data_at(&self, i: usize) -> usize {
+    fn data_offset(&self, i: usize) -> usize {
         PAGE + self.capacity * (64 + 16 + NAME_LEN + CONTROL_LEN) + i * DATA_LEN
     }
 
@@ -129,7 +129,7 @@ impl Batch {
     /// Overwrites message `i`'s name buffer, with what a call left elsewhere.
     pub fn put_name(&self, i: usize, bytes: &[u8]) {
         assert!(bytes.len() <= NAME_LEN, "a name");
-        self.arena.put(self.name_at(i), bytes);
+        self.arena.put(self.name_offset(i), bytes);
     }
 
     /// Points message `i` at a name buffer.
@@ -179,10 +179,37 @@ impl Batch {
         (self.arena.addr(self.control_at(i)), self.arena.addr(field))
     }
 
+    /// Whether its structures have 32-bit pointers.
+    pub fn is_compat(&self) -> bool {
+        self.layout.word == 4
+    }
+
+    /// Overwrites the beginning of message `i`'s control buffer.
+    pub fn put_control(&self, i: usize, bytes: &[u8]) {
+        assert!(bytes.len() <= CONTROL_LEN, "control messages");
+        self.arena.put(self.control_at(i), bytes);
+    }
+
+    /// Where message `i`'s own data buffer lies.
+    pub fn data_at(&self, i: usize) -> u64 {
+        self.arena.addr(self.data_offset(i))
+    }
+
+    /// Where message `i`'s own name buffer lies.
+    pub fn name_at(&self, i: usize) -> u64 {
+        self.arena.addr(self.name_offset(i))
+    }
+
+    /// Where its header has `msg_namelen`, `msg_controllen`, `msg_flags` and `msg_len`.
+    pub fn fields_that_the_kernel_writes(&self, i: usize) -> [u64; 4] {
+        let Layout { namelen, controllen, flags, len, .. } = self.layout;
+        [namelen, controllen, flags, len].map(|field| self.arena.addr(self.header_at(i) + field))
+    }
+
     /// Cuts message `i`'s data buffer to `len` bytes.
     pub fn set_buffer_len(&self, i: usize, len: usize) {
         assert!(len <= DATA_LEN, "buffers have {DATA_LEN} bytes");
-        self.set_buffer(i, self.arena.addr(self.data_at(i)), len);
+        self.set_buffer(i, self.arena.addr(self.data_offset(i)), len);
     }
 
     /// Gives message `i` a control buffer of `len` bytes.
@@ -227,12 +254,12 @@ impl Batch {
     /// What lies in message `i`'s name buffer; None where it has none.
     pub fn name(&self, i: usize) -> Option<Vec<u8>> {
         let none = self.field(i, self.layout.name, self.layout.word) == 0;
-        (!none).then(|| self.arena.get(self.name_at(i), NAME_LEN))
+        (!none).then(|| self.arena.get(self.name_offset(i), NAME_LEN))
     }
 
     /// What lies in message `i`'s data buffer.
     pub fn data(&self, i: usize) -> Vec<u8> {
-        self.arena.get(self.data_at(i), DATA_LEN)
+        self.arena.get(self.data_offset(i), DATA_LEN)
     }
 
     /// Writes the timeout, of two words of `word` bytes, and returns its address.

@@ -1,5 +1,12 @@
 //! The ways into the kernel that reach `recvmmsg`.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Leave the upper halves of registers empty where the kernel does not look at them;
+/// otherwise the 32-bit ways in have something there, which others mistake for a part of
+/// the arguments.
+pub static PLAIN_REGISTERS: AtomicBool = AtomicBool::new(false);
+
 /// One way to make the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -88,7 +95,8 @@ pub fn invoke(entry: Entry, args: [u64; 5], block: u64) -> i64 {
         }
         Entry::I386Time32 | Entry::I386Time64 => {
             // The kernel looks at the lower halves only.
-            int80(entry.nr() as u64, args.map(|arg| arg & 0xffff_ffff | 0x5a5a_0000_0000_0000))
+            let upper = if PLAIN_REGISTERS.load(Relaxed) { 0 } else { 0x5a5a_0000_0000_0000 };
+            int80(entry.nr() as u64, args.map(|arg| arg & 0xffff_ffff | upper))
         }
         Entry::Socketcall => int80(entry.nr() as u64, [SOCKETCALL_RECVMMSG.into(), block, 0, 0, 0]),
     }

@@ -17,6 +17,7 @@ pub mod entry;
 pub mod errors;
 pub mod family;
 pub mod flood;
+pub mod hostile;
 pub mod kinds;
 mod namespaces;
 pub mod options;
@@ -29,6 +30,7 @@ pub mod watch;
 
 use std::io::BufRead;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 
 use call::Made;
 use options::Options;
@@ -121,14 +123,43 @@ const SCENARIOS: &[Scenario] = &[
     ("socketcall-fault", "int $0x80, 102 call 19 without its arguments", compat::socketcall_fault),
     ("x32", "a number with bit 30 set", compat::x32),
     ("confusion", "calls whose numbers are recvmmsg's under another ABI", compat::confusion),
+    (
+        "hostile-memory",
+        "headers where memory is not, ends, or can't be written",
+        hostile::memory::native,
+    ),
+    ("hostile-memory-compat", "the same by int $0x80", hostile::memory::compat),
+    (
+        "hostile-lengths",
+        "lengths that are none, or negative, or too long",
+        hostile::lengths::native,
+    ),
+    ("hostile-lengths-compat", "the same by int $0x80", hostile::lengths::compat),
+    ("hostile-lies", "what the kernel wrote is overwritten in the call", hostile::lies::native),
+    ("hostile-lies-compat", "the same by int $0x80", hostile::lies::compat),
+    (
+        "hostile-vanished",
+        "memory that is taken away while the call blocks",
+        hostile::vanished::native,
+    ),
+    ("hostile-vanished-compat", "the same by int $0x80", hostile::vanished::compat),
+    ("hostile-comms", "threads with odd names", hostile::names::comms),
+    ("hostile-unix", "local sockets with odd names", hostile::names::unix),
+    ("hostile-race", "a thread rewrites everything, --count calls", hostile::race::native),
+    ("hostile-race-compat", "the same by int $0x80", hostile::race::compat),
     ("probe-int80", "exits with 0 where int $0x80 works", compat::probe),
 ];
+
+/// Their names.
+pub fn scenarios() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|(name, ..)| *name)
+}
 
 /// The scenarios, for a person.
 pub fn usage() -> String {
     let mut text = "usage: workload SCENARIO [--truth FILE] [--messages N] [--count N] \
                     [--threads N] [--vlen N] [--wait-go] [--uid N] [--cpu N] [--comm NAME] \
-                    [--status N]\n"
+                    [--status N] [--plain-registers]\n"
         .to_owned();
     for (name, about, _) in SCENARIOS {
         text += &format!("  {name:16} {about}\n");
@@ -160,6 +191,7 @@ pub fn run(options: Options) -> ExitCode {
     if let Some(comm) = &options.comm {
         process::set_comm(comm);
     }
+    entry::PLAIN_REGISTERS.store(options.plain_registers, Relaxed);
     if options.wait_go {
         wait_line();
     }

@@ -26,6 +26,8 @@ pub struct Options {
     pub cpu: Option<usize>,
     /// The thread's name, instead of the program's.
     pub comm: Option<String>,
+    /// Nothing in the upper halves of registers that only 64-bit calls have.
+    pub plain_registers: bool,
     /// Exit with this status when everything is done.
     pub status: u8,
 }
@@ -45,11 +47,16 @@ impl Options {
             uid: None,
             cpu: None,
             comm: None,
+            plain_registers: false,
             status: 0,
         };
         while let Some(option) = args.next() {
             if option == "--wait-go" {
                 options.wait_go = true;
+                continue;
+            }
+            if option == "--plain-registers" {
+                options.plain_registers = true;
                 continue;
             }
             let value = args.next().ok_or_else(|| format!("{option} needs a value"))?;

@@ -1,11 +1,12 @@
 //! What the calling thread knows about itself.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
-use super::truth::{Clock, interval};
+use super::truth::{Clock, interval, put_text};
 
 /// Nanoseconds of a clock tick of `/proc/PID/stat`.
 const TICK_NS: i64 = 10_000_000;
@@ -23,16 +24,21 @@ pub fn pid() -> i32 {
 }
 
 /// The calling thread's name.
-pub fn comm() -> String {
+fn comm() -> Vec<u8> {
     let mut name = [0u8; 16];
     // SAFETY: PR_GET_NAME writes at most 16 bytes.
     unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
     let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    String::from_utf8_lossy(&name[..len]).into_owned()
+    name[..len].to_vec()
 }
 
 /// Renames the calling thread.
 pub fn set_comm(name: &str) {
+    set_comm_bytes(name.as_bytes());
+}
+
+/// Renames the calling thread, as any bytes but NUL.
+pub fn set_comm_bytes(name: &[u8]) {
     let name = std::ffi::CString::new(name).expect("a thread's name without NUL");
     // SAFETY: PR_SET_NAME reads a string that outlives the call.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
@@ -53,8 +59,6 @@ pub fn identity() -> Value {
         "pid": outside.pid,
         "tid": outside.tid,
         "ppid": outside.ppid,
-        "comm": comm(),
-        "exe": exe.to_str().expect("exe in UTF-8"),
         "uid": uid,
         "gid": gid,
         // Ticks are cut, and the tracer may show no more than ticks either.
@@ -67,12 +71,16 @@ pub fn identity() -> Value {
     if !may_be_in_container() {
         identity["container"] = Value::Null;
     }
+    put_text(&mut identity, "comm", &comm());
+    put_text(&mut identity, "exe", exe.as_os_str().as_bytes());
     identity
 }
 
 /// Start of the process by CLOCK_BOOTTIME, cut to a tick.
 fn start_boottime_ns() -> i64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("/proc/self/stat");
+    // It has the thread's name, in any bytes.
+    let stat = fs::read("/proc/self/stat").expect("/proc/self/stat");
+    let stat = String::from_utf8_lossy(&stat);
     let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
     // Field 22, and the first after the name is 3.
     let ticks: i64 = fields.split(' ').nth(19).and_then(|f| f.parse().ok()).expect("starttime");
@@ -97,7 +105,8 @@ impl Outside {
         let link = link.to_str().expect("numbers");
         let numbers: Vec<u32> = link.split('/').filter_map(|part| part.parse().ok()).collect();
         let [pid, tid] = numbers[..] else { panic!("/proc/thread-self is {link}") };
-        let status = fs::read_to_string("/proc/thread-self/status").expect("a status");
+        let status = fs::read("/proc/thread-self/status").expect("a status");
+        let status = String::from_utf8_lossy(&status);
         let ppid = status.lines().find_map(|line| line.strip_prefix("PPid:"));
         let ppid = ppid.and_then(|ppid| ppid.trim().parse().ok()).expect("a parent");
         Self { pid, tid, ppid }

@@ -207,7 +207,9 @@ pub fn stopped(context: &Context) {
             assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signal {signal}");
         };
         signal(libc::SIGSTOP);
-        until("the parent stopped", || (state(pid, tid) == Some('T')).then_some(()));
+        // Under ptrace it is stopped by its tracer.
+        let stopped = || matches!(state(pid, tid), Some('T' | 't')).then_some(());
+        until("the parent stopped", stopped);
         thread::sleep(WHILE);
         signal(libc::SIGCONT);
         wait_blocked(pid, tid, Native.nr());

@@ -128,7 +128,8 @@ fn detail(
     truncated: &mut Truncated,
 ) {
     if let Some(parts) = &detail.control {
-        message.control.items = Some(items(parts.get(i), record, i, missing, truncated));
+        let room = message.control.len_in;
+        message.control.items = Some(items(parts.get(i), room, record, i, missing, truncated));
     }
     let Some(parts) = &detail.iovs else { return };
     let iovs = iov::decode(parts.get(i), record.abi, i, missing);
@@ -142,9 +143,10 @@ fn detail(
     message.iovlen = Some(Known(iovs.count));
 }
 
-/// The control messages.
+/// The control messages, for which the caller had so much room.
 fn items(
     part: Option<&Part<'_>>,
+    room: Option<u64>,
     record: &Record<'_>,
     i: usize,
     missing: &mut Missing,
@@ -156,7 +158,11 @@ fn items(
         Some(Status::NotCaptured) | None => Reason::NotCaptured,
         Some(Status::Read | Status::Partial) => {
             return Known(part.map(|part| {
-                let (items, left_out) = control::decode(part, record.abi);
+                // The kernel writes no more than there is room for, whatever a header
+                // says that somebody else has written to.
+                let part =
+                    Part { full: room.map_or(part.full, |room| room.min(part.full)), ..*part };
+                let (items, left_out) = control::decode(&part, record.abi);
                 truncated.control_bytes = truncated.control_bytes.saturating_add(left_out);
                 items
             }));
