@@ -22,20 +22,6 @@ fn recorded(folder: &TempDir, scenario: &[&str]) -> (Traced, String) {
     (traced, path)
 }
 
-/// The events without their place in the stream, and without what was looked up, which
-/// no record holds.
-fn events(stream: &Stream) -> Vec<Value> {
-    let mut events = stream.events.clone();
-    for event in &mut events {
-        event.as_object_mut().expect("an object").remove("seq");
-        event["process"].as_object_mut().expect("an object").remove("container");
-        event["process"]["cgroup"].as_object_mut().expect("an object").remove("path");
-        let missing = event["missing"].as_object_mut().expect("an object");
-        missing.retain(|path, _| !path.starts_with("process.c"));
-    }
-    events
-}
-
 #[test]
 fn a_recording_replays_as_it_was() {
     if !require_root_bpf("recording") {
@@ -46,7 +32,11 @@ fn a_recording_replays_as_it_was() {
         let (traced, path) = recorded(&folder, &[scenario]);
         let finished = tracer::run(&["replay", &path, "-o", "json"]);
         finished.expect_code(0);
-        assert_eq!(events(&Stream::parse(&finished.stdout)), events(&traced.stream), "{scenario}");
+        assert_eq!(
+            Stream::parse(&finished.stdout).recorded(),
+            traced.stream.recorded(),
+            "{scenario}"
+        );
     }
 }
 
@@ -64,7 +54,7 @@ fn messages_in_full_replay_as_they_were() {
     traced.assert_exact();
     let finished = tracer::run(&["replay", path, "-o", "json"]);
     finished.expect_code(0);
-    assert_eq!(events(&Stream::parse(&finished.stdout)), events(&traced.stream));
+    assert_eq!(Stream::parse(&finished.stdout).recorded(), traced.stream.recorded());
     assert!(finished.stdout.contains("plain text"), "payload is shown");
     let finished = tracer::run(&["replay", path, "-o", "json", "--redact"]);
     finished.expect_code(0);
@@ -116,7 +106,7 @@ fn a_recording_needs_no_privileges() {
     command.arg(copy).args(["replay", &path, "-o", "json"]);
     let finished = Running::start(command).finish();
     finished.expect_code(0);
-    assert_eq!(events(&Stream::parse(&finished.stdout)), events(&traced.stream));
+    assert_eq!(Stream::parse(&finished.stdout).recorded(), traced.stream.recorded());
 }
 
 #[test]

@@ -15,12 +15,13 @@ use tracer::{
     encode::json,
     event::Event,
     process::{Fact, Processes},
-    record,
+    record::{self, RecordError},
 };
 use tracer_common::{
     abi::Abi,
     record::{
-        Call, RecordHeader, RecordKind, SectionHeader, SectionKind, Task, VERSION, flags, unknown,
+        Call, OwnIds, RecordHeader, RecordKind, SectionHeader, SectionKind, Task, VERSION, flags,
+        unknown,
     },
     registry::EVENTS,
 };
@@ -286,4 +287,54 @@ fn a_cgroup_with_any_name() {
     of_it.task.cgroup_id = 8;
     let event = completed(&mut processes, &of_it);
     assert!(event.missing.contains_key("process.container"), "{:?}", event.missing);
+}
+
+/// The event of a call whose record goes on with these sections.
+fn with_sections(call: &Call, sections: &[(SectionHeader, &[u8])]) -> Result<Event, RecordError> {
+    let mut bytes = call.as_bytes().to_vec();
+    for (header, body) in sections {
+        bytes.extend(header.as_bytes());
+        bytes.extend(*body);
+    }
+    let len = u32::try_from(bytes.len()).unwrap();
+    bytes[4..8].copy_from_slice(&len.to_le_bytes());
+    record::parse(&bytes).map(|record| decode(&record, &Clock::default()))
+}
+
+#[test]
+fn ids_in_its_own_pid_namespace() {
+    let ids = |call: &Call, sections: &[(SectionHeader, &[u8])]| {
+        with_sections(call, sections).map(|event| {
+            let missing = ["process.ns_pid", "process.ns_tid"].map(|path| event.missing.get(path));
+            let reasons = missing.map(|reason| reason.map(|reason| format!("{reason:?}")));
+            ((event.process.ns_pid, event.process.ns_tid), reasons)
+        })
+    };
+    let section = |len| SectionHeader {
+        kind: SectionKind::OwnIds as u16,
+        status: 1,
+        version: 1,
+        len,
+        full: len,
+        count: 1,
+    };
+    let own = OwnIds { pid: 1, tid: 7 };
+    let body = own.as_bytes();
+    let mut call = call(4_000_000, 1, 1);
+    let both = (Some(4_000_000), Some(4_000_000));
+    assert_eq!(ids(&call, &[]), Ok((both, [None, None])), "by the flag");
+    assert_eq!(ids(&call, &[(section(8), body)]), Err(RecordError::Inconsistent("ids")));
+    call.header.flags = 0;
+    assert_eq!(ids(&call, &[(section(8), body)]), Ok(((Some(1), Some(7)), [None, None])));
+    let twice = [(section(8), body), (section(8), body)];
+    assert_eq!(ids(&call, &twice), Err(RecordError::Inconsistent("repeated")));
+    let short = ids(&call, &[(section(4), body)]);
+    assert!(matches!(short, Err(RecordError::Short { what: "ids", .. })), "{short:?}");
+    let newer = (SectionHeader { version: 2, ..section(8) }, body);
+    assert!(matches!(ids(&call, &[newer]), Err(RecordError::Version { what: "section", .. })));
+    // An earlier tracer's, and one of a kernel without BTF.
+    let reasons = |reason: &str| [Some(reason.to_owned()), Some(reason.to_owned())];
+    assert_eq!(ids(&call, &[]), Ok(((None, None), reasons("NotCaptured"))));
+    call.task.unknown = unknown::PID_NS;
+    assert_eq!(ids(&call, &[]), Ok(((None, None), reasons("UnsupportedKernel"))));
 }

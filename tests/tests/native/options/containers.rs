@@ -216,7 +216,10 @@ fn confined(test: &str, changes: &[Change<'_>]) -> Option<(String, [Value; 2])> 
     confine(&mut command, changes);
     let mut attached = Attached { tracer: Running::start(command) };
     attached.wait_attached();
-    let of = |pid: String| move |event: &Value| event["process"]["pid"].to_string() == pid;
+    let of = |pid: String| {
+        let pid: u32 = pid.parse().expect("a number");
+        move |event: &Value| event["process"]["pid"] == pid
+    };
     // The other one first: what is known of a cgroup is known of all that are in it.
     attached.tracer.signal(libc::SIGSTOP);
     ended.call_once();
