@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use tests::cases::CASES;
-use tests::child;
+use tests::hook;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tracer::around;
@@ -64,9 +64,8 @@ fn compat_calls() {
     if !require_root_bpf(module_path!()) {
         return;
     }
-    if child::run(WORKLOAD, &["probe-int80"]).status.success() {
-        each_once("varied-compat");
-    } else {
-        skip("filtered::compat_calls", "this kernel has no int $0x80");
+    match hook::no_int80(WORKLOAD) {
+        None => each_once("varied-compat"),
+        Some(reason) => skip("filtered::compat_calls", reason),
     }
 }

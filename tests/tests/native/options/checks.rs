@@ -5,7 +5,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::cases::{CASES, Case};
-use tests::child;
+use tests::hook;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::{Stream, count};
 use tests::tracer::{self, around};
@@ -29,10 +29,9 @@ fn on_calls(scenario: &str, cases: &[Case]) {
 
 /// By `int $0x80`, where the kernel has it.
 fn on_compat_calls(test: &str, cases: &[Case]) {
-    if child::run(WORKLOAD, &["probe-int80"]).status.success() {
-        on_calls("varied-compat", cases);
-    } else {
-        skip(test, "this kernel has no int $0x80");
+    match hook::no_int80(WORKLOAD) {
+        None => on_calls("varied-compat", cases),
+        Some(reason) => skip(test, reason),
     }
 }
 
@@ -70,7 +69,7 @@ fn as_the_daemon_would() {
     let path = folder.path().join("recording");
     let path = path.to_str().expect("a path in UTF-8");
     let mut scenarios = vec!["varied"];
-    if child::run(WORKLOAD, &["probe-int80"]).status.success() {
+    if hook::no_int80(WORKLOAD).is_none() {
         scenarios.push("varied-compat");
     }
     let mut tried = [0; 2];
