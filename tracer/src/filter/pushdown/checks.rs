@@ -306,7 +306,6 @@ mod tests {
             ("error.name in (\"EAGAIN\", \"EINTR\")", "".into(), "6:-4..=-4 | 6:-11..=-11".into()),
             ("error.name != \"EAGAIN\"", "".into(), "!6:-11..=-11".into()),
             ("error.name == \"530\"", "".into(), "6:-530..=-530".into()),
-            ("error.name == \"11\"", "".into(), "6&0x0:1..=1".into()),
             ("error.errno >= 100", "".into(), format!("6:{LOW}..=-100")),
             ("error == null", "".into(), format!("!6:{LOW}..=-1")),
         ] {
