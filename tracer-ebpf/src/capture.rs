@@ -38,7 +38,7 @@ pub fn count<const N: usize>(fields: impl FnOnce(*mut Stats) -> [*mut u64; N]) {
 }
 
 /// Counts a call that the filters left out.
-#[inline(always)]
+#[inline(never)]
 pub fn filtered() {
     // SAFETY: fields of a live object.
     count(|stats| unsafe { [&raw mut (*stats).seen, &raw mut (*stats).filtered] });
@@ -48,7 +48,7 @@ pub fn filtered() {
 ///
 /// # Safety
 /// `thread` is the current thread's, with a call begun.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn ended(thread: *const Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
@@ -65,13 +65,21 @@ pub unsafe fn ended(thread: *const Thread) {
 #[inline(always)]
 pub unsafe fn wanted(thread: *const Thread) -> bool {
     // SAFETY: the caller vouches for `thread`.
+    config!(exit_count) == 0 || unsafe { passes(thread) }
+}
+
+/// # Safety
+/// As for [`wanted`].
+#[inline(never)]
+unsafe fn passes(thread: *const Thread) -> bool {
+    // SAFETY: the caller vouches for `thread`.
     unsafe {
-        let wanted = checks::over(thread);
-        if !wanted {
+        let passes = checks::over(thread);
+        if !passes {
             filtered();
             ended(thread);
         }
-        wanted
+        passes
     }
 }
 

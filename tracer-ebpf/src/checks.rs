@@ -77,14 +77,6 @@ unsafe fn in_block(thread: *const Thread) -> bool {
 #[inline(always)]
 pub unsafe fn over(thread: *const Thread) -> bool {
     // SAFETY: the caller vouches for `thread`.
-    config!(exit_count) == 0 || unsafe { at_exit(thread) }
-}
-
-/// # Safety
-/// As for [`over`].
-#[inline(never)]
-unsafe fn at_exit(thread: *const Thread) -> bool {
-    // SAFETY: the caller vouches for `thread`.
     unsafe {
         hold(
             config!(exit_count),

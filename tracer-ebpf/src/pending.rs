@@ -126,7 +126,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
 ///
 /// # Safety
 /// `thread` is the current thread's.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn put_aside(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {

@@ -60,7 +60,7 @@ pub unsafe fn interrupted(thread: *mut Thread, ret: i64, state: u32) {
 ///
 /// # Safety
 /// `thread` is the current thread's.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn left_out<R: Regs>(thread: *mut Thread, regs: R, nr: u32) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
