@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::tracer;
 use crate::workload::truth::absent;
+use crate::{child, tracer};
 
 /// The hook that was asked for.
 fn asked_for() -> Option<String> {
@@ -41,6 +41,15 @@ pub fn on_functions() -> bool {
 
 fn is_on_functions(hook: &str) -> bool {
     matches!(hook, "fentry" | "kprobe")
+}
+
+/// Why calls by `int $0x80` can't be traced here; None where they can.
+pub fn no_int80(workload: &str) -> Option<&'static str> {
+    if in_use() == "tracepoint" {
+        return Some("the syscalls' tracepoints do not fire for 32-bit calls");
+    }
+    let works = child::run(workload, &["probe-int80"]).status.success();
+    (!works).then_some("this kernel has no int $0x80")
 }
 
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same

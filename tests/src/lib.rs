@@ -10,6 +10,7 @@
 //! each other, field by field. The tests themselves lie in `tests/tests/`.
 
 pub mod bpf;
+pub mod cases;
 pub mod cgroup;
 pub mod child;
 pub mod compare;

@@ -5,6 +5,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
+    check::{Check, MAX_CHECKS},
     detail::Detail,
     record::{Call, max_len},
 };
@@ -290,6 +291,14 @@ pub struct Config {
     pub payload: u32,
     /// [`Detail::room`] of all that.
     pub detail_room: u32,
+    /// Number of `entry_checks`.
+    pub entry_count: u32,
+    /// Number of `exit_checks`.
+    pub exit_count: u32,
+    /// What a call's arguments must be.
+    pub entry_checks: [Check; MAX_CHECKS],
+    /// What a call's return value must be, or the arguments beside it.
+    pub exit_checks: [Check; MAX_CHECKS],
     /// Mask of the compat bit in the word at [`Offsets::task_compat`].
     pub compat_mask: u64,
     /// Register offsets.

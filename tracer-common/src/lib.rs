@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod abi;
+pub mod check;
 pub mod config;
 pub mod detail;
 pub mod flags;

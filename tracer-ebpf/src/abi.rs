@@ -132,24 +132,24 @@ pub unsafe fn arguments<R: Regs>(regs: R, matched: Matched, args: *mut [u64; MAX
         }
         return read;
     }
-    if matched.has(rule::COMPAT_TASK) {
-        unsafe {
-            (*args)[0] = regs.at(config!(registers.compat[0])) as u32 as u64;
-            (*args)[1] = regs.at(config!(registers.compat[1])) as u32 as u64;
-            (*args)[2] = regs.at(config!(registers.compat[2])) as u32 as u64;
-            (*args)[3] = regs.at(config!(registers.compat[3])) as u32 as u64;
-            (*args)[4] = regs.at(config!(registers.compat[4])) as u32 as u64;
-            (*args)[5] = regs.at(config!(registers.compat[5])) as u32 as u64;
-        }
-    } else {
-        unsafe {
-            (*args)[0] = regs.at(config!(registers.native[0]));
-            (*args)[1] = regs.at(config!(registers.native[1]));
-            (*args)[2] = regs.at(config!(registers.native[2]));
-            (*args)[3] = regs.at(config!(registers.native[3]));
-            (*args)[4] = regs.at(config!(registers.native[4]));
-            (*args)[5] = regs.at(config!(registers.native[5]));
-        }
+    unsafe {
+        (*args)[0] = register(regs, matched, 0);
+        (*args)[1] = register(regs, matched, 1);
+        (*args)[2] = register(regs, matched, 2);
+        (*args)[3] = register(regs, matched, 3);
+        (*args)[4] = register(regs, matched, 4);
+        (*args)[5] = register(regs, matched, 5);
     }
     true
+}
+
+/// One of the arguments of a call that has them in registers.
+#[inline(always)]
+pub fn register<R: Regs>(regs: R, matched: Matched, index: usize) -> u64 {
+    let index = if index < MAX_ARGS { index } else { 0 };
+    if matched.has(rule::COMPAT_TASK) {
+        (regs.at(config!(registers.compat[index])) as u32).into()
+    } else {
+        regs.at(config!(registers.native[index]))
+    }
 }

@@ -9,6 +9,7 @@ use tracer_common::{
 
 use crate::{
     abi::{self, Matched},
+    checks,
     config::config,
     emit::{write_image, write_long, write_short},
     gate,
@@ -37,10 +38,49 @@ pub fn count<const N: usize>(fields: impl FnOnce(*mut Stats) -> [*mut u64; N]) {
 }
 
 /// Counts a call that the filters left out.
-#[inline(always)]
+#[inline(never)]
 pub fn filtered() {
     // SAFETY: fields of a live object.
     count(|stats| unsafe { [&raw mut (*stats).seen, &raw mut (*stats).filtered] });
+}
+
+/// Counts the end of a call whose beginning was counted.
+///
+/// # Safety
+/// `thread` is the current thread's, with a call begun.
+#[inline(never)]
+pub unsafe fn ended(thread: *const Thread) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
+            count(|stats| [&raw mut (*stats).ended]);
+        }
+    }
+}
+
+/// Whether a call that is over is to be written; one that is not is counted.
+///
+/// # Safety
+/// `thread` is the current thread's, its call is complete but for messages.
+#[inline(always)]
+pub unsafe fn wanted(thread: *const Thread) -> bool {
+    // SAFETY: the caller vouches for `thread`.
+    config!(exit_count) == 0 || unsafe { passes(thread) }
+}
+
+/// # Safety
+/// As for [`wanted`].
+#[inline(never)]
+unsafe fn passes(thread: *const Thread) -> bool {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        let passes = checks::over(thread);
+        if !passes {
+            filtered();
+            ended(thread);
+        }
+        passes
+    }
 }
 
 /// Counts a call that there was no room to remember.
@@ -97,7 +137,7 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     });
     let thread = match begun {
         Some(thread) => thread,
-        None => match unseen::<R, L>(regs, matched, pid, tid, ret, known.is_some()) {
+        None => match unseen::<R, L>(regs, matched, pid, tid, ret, known) {
             Some(thread) => thread,
             None => return,
         },
@@ -144,9 +184,20 @@ fn unseen<R: Regs, L: Loop>(
     pid: u32,
     tid: u32,
     ret: i64,
-    known: bool,
+    known: Option<*mut Thread>,
 ) -> Option<*mut Thread> {
-    let comm = gate::open(pid, tid);
+    let mut comm = gate::open(regs, matched, pid, tid);
+    if let Some(thread) = known {
+        // SAFETY: the current thread's own entry.
+        unsafe {
+            if left_out(regs, matched, thread) {
+                comm = None;
+            }
+            if comm.is_none() && !signals::restarts(ret) {
+                signals::left_out(thread, regs, matched.nr);
+            }
+        }
+    }
     if comm.is_none() && !signals::restarts(ret) {
         filtered();
         return None;
@@ -158,20 +209,23 @@ fn unseen<R: Regs, L: Loop>(
     };
     let Some(comm) = comm else {
         // SAFETY: the current thread's own entry.
-        unsafe { signals::interrupted(thread, ret, state::FILTERED_INTERRUPTED) };
+        unsafe {
+            pending::put_aside(thread);
+            signals::interrupted(thread, ret, state::FILTERED_INTERRUPTED);
+        }
         return None;
     };
     // SAFETY: the current thread's own entry.
     unsafe {
         signals::return_missed(thread);
+        pending::put_aside(thread);
         let overflows = THREAD_COUNT.get(OVERFLOWS).copied().unwrap_or(0);
         let mut bits = flags::NO_ENTRY;
-        if !known && overflows != 0 {
+        if known.is_none() && overflows != 0 {
             bits |= flags::NO_ROOM;
-        } else if known || config!(preemptible) != 0 {
+        } else if known.is_some() || config!(preemptible) != 0 {
             // With fentry, the end of a call that began before is not seen either.
             bits |= flags::ENTRY_MISSED;
-            count(|stats| [&raw mut (*stats).entry_missed]);
         }
         let call = &raw mut (*thread).call;
         matched.keep(thread);
@@ -186,12 +240,41 @@ fn unseen<R: Regs, L: Loop>(
         if !abi::arguments(regs, matched, &raw mut (*call).header.args) {
             (*call).header.flags |= flags::ARGS_FAULTED;
         }
+        if !checks::kept(thread, matched) {
+            if signals::restarts(ret) {
+                signals::interrupted(thread, ret, state::FILTERED_INTERRUPTED);
+            } else {
+                filtered();
+                (*thread).state = state::IDLE;
+            }
+            return None;
+        }
+        if bits & flags::ENTRY_MISSED != 0 {
+            count(|stats| [&raw mut (*stats).entry_missed]);
+        }
         (*call).requested_section.status = Status::NotCaptured as u8;
         if (*thread).fresh != 0 {
             write_image::<L>(thread);
         }
     }
     Some(thread)
+}
+
+/// Whether a `socketcall` that ends was left out when it began: its arguments may be
+/// others by now.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn left_out<R: Regs>(regs: R, matched: Matched, thread: *const Thread) -> bool {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        config!(entry_count) != 0
+            && matched.has(rule::MULTIPLEXED)
+            && (*thread).state == state::FILTERED_CALL
+            && (*thread).ip == regs.ip()
+            && (*thread).sp == regs.sp()
+    }
 }
 
 /// Completes the record of a call that returned, and writes it.
@@ -204,6 +287,9 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
     unsafe {
         let call = &raw mut (*thread).call;
         (*call).header.ret = ret;
+        if !wanted(thread) {
+            return;
+        }
         (*call).header.exit_ns = bpf_ktime_get_ns();
         if config!(messages) == 0 {
             (*call).header.flags |= flags::NO_MESSAGES;

@@ -2,7 +2,12 @@
 //! so that what they switch off costs nothing.
 
 use aya_ebpf::Global;
-use tracer_common::config::{Config, MAX_RULES, Offsets, Registers, Rule};
+use tracer_common::{
+    check::{Check, MAX_CHECKS},
+    config::{Config, MAX_RULES, Offsets, Registers, Rule},
+};
+
+const UNUSED: Check = Check { mask: 0, low: 0, span: 0, field: 0, bits: 0 };
 
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config {
@@ -22,6 +27,10 @@ static CONFIG: Global<Config> = Global::new(Config {
     control: 0,
     payload: 0,
     detail_room: 0,
+    entry_count: 0,
+    exit_count: 0,
+    entry_checks: [UNUSED; MAX_CHECKS],
+    exit_checks: [UNUSED; MAX_CHECKS],
     compat_mask: 0,
     registers: Registers {
         nr: 0,

@@ -13,7 +13,7 @@ use tracer_common::{
 
 use crate::{
     abi::Matched,
-    capture::count,
+    capture::{count, ended},
     config::config,
     exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
@@ -405,8 +405,6 @@ unsafe fn count_call(thread: *mut Thread, written: bool) {
         if !written {
             count(|stats| [&raw mut (*stats).ring_full]);
         }
-        if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
-            count(|stats| [&raw mut (*stats).ended]);
-        }
+        ended(thread);
     }
 }

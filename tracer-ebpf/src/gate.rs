@@ -11,10 +11,13 @@ use tracer_common::{
 };
 
 use crate::{
+    abi::Matched,
     capture::count,
+    checks,
     config::config,
     maps::{CGROUPS, COMMS, PIDS, TIDS, UIDS},
     mem::probe,
+    regs::Regs,
     task,
 };
 
@@ -41,10 +44,10 @@ fn passes<K>(map: &HashMap<K, u32>, key: &K, include: u32, exclude: u32) -> bool
     }
 }
 
-/// Whether the filters let the current thread's calls pass; with its name, which
-/// the record then shows.
+/// Whether the filters let a call of the current thread pass; with the thread's name,
+/// which the record then shows.
 #[inline(always)]
-pub fn open(pid: u32, tid: u32) -> Option<[u8; COMM_LEN]> {
+pub fn open<R: Regs>(regs: R, matched: Matched, pid: u32, tid: u32) -> Option<[u8; COMM_LEN]> {
     if !passes(&PIDS, &pid, filter::PID_INCLUDE, filter::PID_EXCLUDE)
         || !passes(&TIDS, &tid, filter::TID_INCLUDE, filter::TID_EXCLUDE)
     {
@@ -56,7 +59,7 @@ pub fn open(pid: u32, tid: u32) -> Option<[u8; COMM_LEN]> {
             return None;
         }
     }
-    if !cgroup_passes() {
+    if !cgroup_passes() || !checks::registers(regs, matched) {
         return None;
     }
     let comm = task::comm();

@@ -14,6 +14,7 @@
 
 mod abi;
 mod capture;
+mod checks;
 mod config;
 mod emit;
 mod exe;

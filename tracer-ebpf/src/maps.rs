@@ -79,6 +79,8 @@ pub mod state {
     pub const RESTARTING: u32 = 3;
     /// As `INTERRUPTED`, for a call that the filters leave out.
     pub const FILTERED_INTERRUPTED: u32 = 4;
+    /// In a call that the filters leave out, where its end could not tell.
+    pub const FILTERED_CALL: u32 = 5;
 }
 
 /// The records. Patched: its size.

@@ -11,7 +11,7 @@ use tracer_common::record::{SectionKind, flags};
 
 use crate::{
     abi::{self, Matched},
-    capture,
+    capture, checks,
     config::config,
     emit, gate,
     maps::{BLANK, IN_USE, OVERFLOWS, Outer, THREAD_COUNT, THREADS, Thread, state},
@@ -35,9 +35,17 @@ pub enum Exit {
 pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
     let Some(matched) = abi::matched(regs) else { return };
     let (pid, tid) = task::ids();
-    let Some(comm) = gate::open(pid, tid) else {
+    let Some(comm) = gate::open(regs, matched, pid, tid) else {
         if exit == Exit::SeesNothing {
             capture::filtered();
+            if config!(entry_count) != 0
+                && let Some(thread) = find(tid)
+            {
+                // Of one thread some calls may pass: this one's end must not be taken
+                // for that of one before.
+                // SAFETY: the current thread's own entry.
+                unsafe { signals::return_missed(thread) };
+            }
         }
         return;
     };
@@ -59,17 +67,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
     unsafe {
         let call = &raw mut (*thread).call;
         let mut bits = 0;
-        if (*thread).state == state::INTERRUPTED || (*thread).state == state::RESTARTING {
-            // Either this is that call again, or that one waits for the signal
-            // handler that makes this one.
-            (*thread).outer = Outer {
-                ip: (*thread).ip,
-                sp: (*thread).sp,
-                entry_ns: (*call).header.entry_ns,
-                nr: (*call).header.nr,
-                flags: (*call).header.flags & (flags::NO_ENTRY | flags::NO_ROOM) | flags::RESTARTED,
-            };
-        }
+        put_aside(thread);
         matched.keep(thread);
         let matched = Matched::kept(thread);
         // The kernel restarts an interrupted call by executing the same
@@ -97,7 +95,16 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
             emit::write_image::<L>(thread);
         }
         (*thread).file = 0;
-        if abi::arguments(regs, matched, &raw mut (*call).header.args) {
+        let read = abi::arguments(regs, matched, &raw mut (*call).header.args);
+        if !read {
+            (*call).header.flags |= flags::ARGS_FAULTED;
+            (*thread).headers_read = 0;
+        }
+        if !checks::kept(thread, matched) {
+            leave_out(tid, thread, exit);
+            return;
+        }
+        if read {
             (*thread).file = socket::file_of((*call).header.args[0] as u32);
             snapshot::timeout(call, matched, SectionKind::TimeoutRequested);
             if config!(messages) != 0 {
@@ -109,9 +116,47 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
                     matched,
                 );
             }
+        }
+    }
+}
+
+/// Keeps what must be known of a call that was interrupted before the thread makes
+/// another one: either this is that call again, or that one waits for the signal handler
+/// that makes this one.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(never)]
+pub unsafe fn put_aside(thread: *mut Thread) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        if (*thread).state == state::INTERRUPTED || (*thread).state == state::RESTARTING {
+            let header = &raw const (*thread).call.header;
+            (*thread).outer = Outer {
+                ip: (*thread).ip,
+                sp: (*thread).sp,
+                entry_ns: (*header).entry_ns,
+                nr: (*header).nr,
+                flags: (*header).flags & (flags::NO_ENTRY | flags::NO_ROOM) | flags::RESTARTED,
+            };
+        }
+    }
+}
+
+/// A call that has begun turns out to be one that the filters leave out.
+///
+/// # Safety
+/// `thread` is the current thread's, with a call begun.
+#[inline(always)]
+unsafe fn leave_out(tid: u32, thread: *mut Thread, exit: Exit) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        capture::ended(thread);
+        if exit == Exit::SeesNothing {
+            capture::filtered();
+            release(tid, thread);
         } else {
-            (*call).header.flags |= flags::ARGS_FAULTED;
-            (*thread).headers_read = 0;
+            (*thread).state = state::FILTERED_CALL;
         }
     }
 }

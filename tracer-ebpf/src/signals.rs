@@ -16,6 +16,7 @@ use crate::{
     maps::{Thread, state},
     mem::probe,
     pending,
+    regs::Regs,
     task::{self, Current},
 };
 
@@ -54,6 +55,29 @@ pub unsafe fn interrupted(thread: *mut Thread, ret: i64, state: u32) {
     }
 }
 
+/// A call that the filters leave out has returned: it is no longer one that was
+/// interrupted, and if it is one that passed before it was, that one is over too.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(never)]
+pub unsafe fn left_out<R: Regs>(thread: *mut Thread, regs: R, nr: u32) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        let now = (*thread).state;
+        if now == state::FILTERED_INTERRUPTED || now == state::FILTERED_CALL {
+            (*thread).state = state::IDLE;
+        } else if (now == state::INTERRUPTED || now == state::RESTARTING)
+            && (*thread).ip == regs.ip()
+            && (*thread).sp == regs.sp()
+            && (*thread).call.header.nr == nr
+        {
+            capture::ended(thread);
+            (*thread).state = state::IDLE;
+        }
+    }
+}
+
 /// A signal is about to be delivered to the current thread.
 #[inline(always)]
 pub fn deliver(action: *const u8) {
@@ -82,7 +106,9 @@ pub fn deliver(action: *const u8) {
     if now == state::INTERRUPTED {
         unsafe {
             (*thread).call.header.ret = -EINTR;
-            emit::write_short(thread);
+            if capture::wanted(thread) {
+                emit::write_short(thread);
+            }
         }
     } else {
         capture::filtered();
@@ -117,6 +143,9 @@ unsafe fn never_returned(thread: *mut Thread, bits: u32) {
         let call = &raw mut (*thread).call;
         (*call).header.flags |= bits;
         (*call).header.ret = 0;
+        if !capture::wanted(thread) {
+            return;
+        }
         (*call).header.exit_ns = bpf_ktime_get_ns();
         (*call).remaining_section.status = Status::Absent as u8;
         emit::write_short(thread);
@@ -131,7 +160,7 @@ pub fn thread_ends() {
         // SAFETY: the current thread's own entry.
         unsafe {
             match (*thread).state {
-                state::IDLE => {}
+                state::IDLE | state::FILTERED_CALL => {}
                 state::FILTERED_INTERRUPTED => capture::filtered(),
                 state::IN_CALL => return_missed(thread),
                 _ => never_returned(thread, flags::NO_RETURN),

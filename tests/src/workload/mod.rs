@@ -26,6 +26,7 @@ pub mod received;
 pub mod signals;
 pub mod sockets;
 pub mod truth;
+pub mod varied;
 pub mod watch;
 
 use std::io::BufRead;
@@ -121,6 +122,9 @@ const SCENARIOS: &[Scenario] = &[
     ("time64", "int $0x80, 417", compat::time64),
     ("socketcall", "int $0x80, 102 call 19", compat::socketcall),
     ("socketcall-fault", "int $0x80, 102 call 19 without its arguments", compat::socketcall_fault),
+    ("socketcall-changed", "the same, its arguments changed while it blocks", varied::changed),
+    ("varied", "calls and interruptions of every kind from one thread", varied::native),
+    ("varied-compat", "the same by int $0x80", varied::compat),
     ("x32", "a number with bit 30 set", compat::x32),
     ("confusion", "calls whose numbers are recvmmsg's under another ABI", compat::confusion),
     (

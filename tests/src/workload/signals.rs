@@ -101,8 +101,9 @@ pub fn retry(context: &Context) {
             let seen = wait_blocked(pid, tid, call.entry.nr());
             thread::sleep(WHILE);
             let first = Inside { seen, acted: Moment::now() };
+            let before = HANDLED.load(SeqCst);
             interrupt(tid);
-            wait_handled(1);
+            wait_handled(before + 1);
             let seen = wait_blocked(pid, tid, call.entry.nr());
             thread::sleep(WHILE);
             let second = Inside { seen, acted: Moment::now() };
@@ -124,8 +125,9 @@ pub fn retry(context: &Context) {
 /// Interrupts a blocked call, sees it blocked again, and serves it.
 fn restart_and_serve(udp: &Udp, tid: i32, entry: Entry) -> Moment {
     thread::sleep(WHILE);
+    let before = HANDLED.load(SeqCst);
     interrupt(tid);
-    wait_handled(1);
+    wait_handled(before + 1);
     wait_blocked(process::pid(), tid, entry.nr());
     thread::sleep(WHILE);
     let acted = Moment::now();

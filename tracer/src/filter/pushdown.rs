@@ -1,12 +1,14 @@
 //! What of the criteria the kernel decides. The only place that knows what it can.
 
+mod checks;
+
 use tracer_common::record::COMM_LEN;
 
 use super::{
     Criteria, Pattern, Term,
     expr::{Condition, Conjunct, Side, Test, Wanted},
 };
-use crate::source::KernelFilters;
+use crate::source::{KernelChecks, KernelFilters};
 
 /// The criteria, divided.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +76,7 @@ pub fn divide(criteria: Criteria, follow: bool) -> Divided {
         comms: included(&push.iter().filter_map(pushed).collect::<Vec<_>>()),
         cgroups: included(&criteria.cgroups),
         follow,
+        checks: KernelChecks::default(),
     };
     let options = [
         ("pid", !kernel.pids.is_empty() || follow),
@@ -83,10 +86,11 @@ pub fn divide(criteria: Criteria, follow: bool) -> Divided {
         ("cgroup", !kernel.cgroups.is_empty()),
     ];
     let mut by_kernel: Vec<_> = used(&options).collect();
-    let (pushed, conditions): (Vec<_>, Vec<_>) = criteria
-        .conditions
-        .into_iter()
-        .partition(|conjunct| push_down(&conjunct.condition, &mut kernel));
+    let (pushed, conditions): (Vec<_>, Vec<_>) =
+        criteria.conditions.into_iter().partition(|conjunct| {
+            let condition = &conjunct.condition;
+            push_down(condition, &mut kernel) || checks::push(condition, &mut kernel.checks)
+        });
     by_kernel.extend(pushed.iter().map(quoted));
     Divided {
         kernel,
@@ -242,7 +246,7 @@ mod tests {
             ("5 != process.tid", "`5 != process.tid`", "nothing"),
             ("!(process.uid in (0, 1))", "`!(process.uid in (0, 1))`", "nothing"),
             ("process.comm == 'x'", "`process.comm == \"x\"`", "nothing"),
-            ("process.comm != \"x\" && ret < 0", "`process.comm != \"x\"`", "`ret < 0`"),
+            ("process.comm != \"x\" && cpu < 2", "`process.comm != \"x\"`", "`cpu < 2`"),
             ("process.comm ~ \"x\"", "`process.comm ~ \"x\"`", "nothing"),
             ("process.comm ~ \"x*\"", "nothing", "`process.comm ~ \"x*\"`"),
             ("process.pid > 5", "nothing", "`process.pid > 5`"),
@@ -252,8 +256,8 @@ mod tests {
             ("process.pid == 5 || ret < 0", "nothing", "`process.pid == 5 || ret < 0`"),
             (
                 "(process.pid == 5 && cpu == 1) && (ret < 0)",
-                "`process.pid == 5`",
-                "`cpu == 1`, `ret < 0`",
+                "`process.pid == 5`, `ret < 0`",
+                "`cpu == 1`",
             ),
         ] {
             let told = divided(&[filter], Criteria::default(), false).describe();

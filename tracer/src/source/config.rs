@@ -2,6 +2,7 @@
 //! kernel's layout.
 
 use tracer_common::{
+    check::{Check, MAX_CHECKS},
     config::{Config, MAX_RULES, Rule, filter, rule, scratch_size, thread_size},
     detail::Detail,
     record::MAX_MESSAGES,
@@ -40,6 +41,17 @@ pub struct KernelFilters {
     pub cgroups: Vec<(u64, bool)>,
     /// Children of included thread groups are included.
     pub follow: bool,
+    /// What arguments and return values must be.
+    pub checks: KernelChecks,
+}
+
+/// Checks that the kernel makes: at most [`MAX_CHECKS`] of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelChecks {
+    /// When a call begins.
+    pub entry: Vec<Check>,
+    /// When it ends.
+    pub exit: Vec<Check>,
 }
 
 /// What to capture, and how.
@@ -133,11 +145,28 @@ pub fn configure(
         control: options.detail.control,
         payload: options.detail.payload,
         detail_room: u32::try_from(options.detail.room(options.messages)).unwrap_or(0),
+        entry_count: counted(&options.filters.checks.entry)?,
+        exit_count: counted(&options.filters.checks.exit)?,
+        entry_checks: listed(&options.filters.checks.entry),
+        exit_checks: listed(&options.filters.checks.exit),
         compat_mask: layout.compat_mask,
         registers: layout.registers,
         offsets: layout.offsets,
         reserved: 0,
     })
+}
+
+fn counted(checks: &[Check]) -> Result<u32, SourceError> {
+    u32::try_from(checks.len())
+        .ok()
+        .filter(|count| *count as usize <= MAX_CHECKS)
+        .ok_or_else(|| SourceError::Object(format!("room for more than {MAX_CHECKS} checks")))
+}
+
+fn listed(checks: &[Check]) -> [Check; MAX_CHECKS] {
+    let mut list = [Check::default(); MAX_CHECKS];
+    list.iter_mut().zip(checks).for_each(|(to, from)| *to = *from);
+    list
 }
 
 impl KernelFilters {

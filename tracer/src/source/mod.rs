@@ -15,7 +15,7 @@ mod offsets;
 
 pub use cgroup::{Hierarchy, ROOT as ROOT_CGROUP};
 pub use command::{Running, Stopped};
-pub use config::{KernelFilters, Options};
+pub use config::{KernelChecks, KernelFilters, Options};
 pub use error::SourceError;
 pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities, mounted};
 pub use hooks::{AUTO, Hook};

@@ -55,7 +55,9 @@ fn one_shown(value: &Json, ty: Type) -> String {
         (Type::Text, Json::Number(number)) => number.to_string(),
         (Type::Bool, Json::Bool(value)) => u8::from(*value).to_string(),
         (Type::Ip, Json::String(text)) => text.parse::<IpAddr>().unwrap().to_string(),
-        (Type::Text | Type::ShortText(_) | Type::Flag, Json::String(text)) => text.clone(),
+        (Type::Text | Type::ShortText(_) | Type::Flag | Type::Errno, Json::String(text)) => {
+            text.clone()
+        }
         _ => panic!("{value} is no {}", ty.name()),
     }
 }

@@ -100,6 +100,12 @@ pub const LEFT_OUT: &[LeftOut] = &[
     },
     LeftOut {
         guest: None,
+        module: "checks",
+        tests: &["of_every_kind", "of_compat_calls", "as_the_daemon_would"],
+        why: MANY_STARTS,
+    },
+    LeftOut {
+        guest: None,
         module: "follow",
         tests: &["a_process_is_all_of_its_threads", "without_follow_children_are_not_traced"],
         why: MANY_STARTS,

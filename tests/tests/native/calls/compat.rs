@@ -71,6 +71,11 @@ mod socketcall {
     }
 
     #[test]
+    fn arguments_that_change_meanwhile() {
+        super::exact(module_path!(), "socketcall-changed");
+    }
+
+    #[test]
     fn an_i386_program() {
         super::i386_program(module_path!(), "socketcall");
     }

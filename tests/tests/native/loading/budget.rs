@@ -4,7 +4,8 @@
 use std::io::Write as _;
 
 use tests::skip::require_root_bpf;
-use tracer::source::{Hook, KernelFilters, Live, Options, SourceError};
+use tracer::source::{Hook, KernelChecks, KernelFilters, Live, Options, SourceError};
+use tracer_common::check::{Check, MAX_CHECKS, RET, bits};
 use tracer_common::detail::{Detail, MAX_PAYLOADS};
 use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
 use tracer_common::registry::EVENTS;
@@ -23,7 +24,18 @@ fn filters(cgroup: bool) -> KernelFilters {
         comms: vec![(*b"no such name\0\0\0\0", true), (*b"another\0\0\0\0\0\0\0\0\0", false)],
         cgroups: if cgroup { vec![(u64::MAX, true), (1, false)] } else { Vec::new() },
         follow: true,
+        checks: KernelChecks { entry: checks(2), exit: checks(RET) },
     }
+}
+
+/// As many checks as there is room for, of the field and of the descriptor.
+fn checks(field: u32) -> Vec<Check> {
+    let check = |i: usize| match i % 3 {
+        0 => Check { mask: !0, low: i64::MIN, span: 1, field, bits: bits::NEGATED | bits::OR },
+        1 => Check { mask: 0x40, low: 1, span: u64::MAX / 2, field, bits: bits::OR },
+        _ => Check { mask: !0, low: -1, span: 9, field: 0, bits: bits::SIGNED },
+    };
+    (0..MAX_CHECKS).map(check).collect()
 }
 
 fn options(hook: Hook, messages: u32, filters: KernelFilters) -> Options {

@@ -196,8 +196,8 @@ fn it_says_what_is_decided_where() {
     let filter = format!("process.pid == {} && ret < 0 && process.comm ~ '*-1'", waiting.pid());
     let attached = Attached::start(&["-v", "--uid", "0", "--filter", &filter]);
     let expected = format!(
-        "filters: the kernel decides uid, `process.pid == {}`, \
-         the daemon `ret < 0`, `process.comm ~ \"*-1\"`",
+        "filters: the kernel decides uid, `process.pid == {}`, `ret < 0`, \
+         the daemon `process.comm ~ \"*-1\"`",
         waiting.pid()
     );
     let mut truth = waiting.go();

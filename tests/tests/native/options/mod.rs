@@ -3,6 +3,7 @@
 mod accounts;
 mod attaching;
 mod batches;
+mod checks;
 mod containers;
 mod detail;
 mod expressions;

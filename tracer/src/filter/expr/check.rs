@@ -3,14 +3,17 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use tracer_common::flags::MSG;
+use tracer_common::flags::{ERRNO, MSG, errno_name};
 
 use super::{
     ast::{At, Expr, Literal, Op, Operand, Set},
     error::Problem,
     eval::{Condition, Order, Side, Test, Wanted},
     field::{self, Field, Type},
-    words::{article, misfit, no_list, only_null, too_long, unknown, unknown_flag},
+    words::{
+        article, misfit, no_list, only_null, too_long, unknown, unknown_errno, unknown_flag,
+        unquoted,
+    },
 };
 use crate::filter::Pattern;
 
@@ -96,10 +99,9 @@ fn fields(left: &At<Operand>, op: &At<Op>, right: &At<Operand>) -> Checked<Condi
     let first = side(left)?;
     let second = side(right).map_err(|mut problem| {
         if let Operand::Field(word, None) = &right.it
-            && !word.contains('.')
-            && first.field.ty.is_text()
+            && let Some(message) = unquoted(first.field, word)
         {
-            problem.message = format!("unknown field {word}; a text goes in quotes: \"{word}\"");
+            problem.message = message;
         }
         problem
     })?;
@@ -211,9 +213,12 @@ fn glob(field: &Field, op: &At<Op>, literal: &At<&Literal>) -> Checked<Wanted> {
     let Literal::Text(text) = literal.it else {
         return Err(Problem::new(&literal.at, "after ~ comes a glob in quotes"));
     };
-    Pattern::new(text)
-        .map(Wanted::Text)
-        .map_err(|error| Problem::new(&literal.at, format!("not a glob: {}", error.kind())))
+    match Pattern::new(text) {
+        // Without a wildcard it is what == takes.
+        Ok(Pattern::Exact(_)) => wanted(field, literal, false),
+        Ok(pattern) => Ok(Wanted::Text(pattern)),
+        Err(error) => Err(Problem::new(&literal.at, format!("not a glob: {}", error.kind()))),
+    }
 }
 
 /// What a literal means to a field.
@@ -238,7 +243,8 @@ fn wanted(field: &Field, literal: &At<&Literal>, networks: bool) -> Checked<Want
             fail(too_long(field, text, most))
         }
         (Type::Flag, Literal::Text(text)) if !is_flag(text) => fail(unknown_flag(text)),
-        (Type::Text | Type::ShortText(_) | Type::Flag, Literal::Text(text)) => {
+        (Type::Errno, Literal::Text(text)) if !is_errno(text) => fail(unknown_errno(text)),
+        (Type::Text | Type::ShortText(_) | Type::Flag | Type::Errno, Literal::Text(text)) => {
             Ok(Wanted::Text(Pattern::Exact(text.as_bytes().to_vec())))
         }
         (Type::Ip, Literal::Text(text)) => match text.parse() {
@@ -247,6 +253,14 @@ fn wanted(field: &Field, literal: &At<&Literal>, networks: bool) -> Checked<Want
         },
         _ => fail(misfit(field, literal.it)),
     }
+}
+
+/// What has no name is shown as its number.
+fn is_errno(text: &str) -> bool {
+    let unnamed = |errno: &u64| {
+        errno.to_string() == text && u32::try_from(*errno).ok().and_then(errno_name).is_none()
+    };
+    ERRNO.iter().any(|(_, name)| *name == text) || text.parse().ok().filter(unnamed).is_some()
 }
 
 fn is_flag(text: &str) -> bool {

@@ -29,6 +29,8 @@ pub enum Type {
     ShortText(usize),
     /// The name of a `MSG_*` flag, or bits without a name in hex.
     Flag,
+    /// The name of an errno value, or the number of one without a name.
+    Errno,
     /// An IP address.
     Ip,
     /// Has fields of its own, and may be null.
@@ -47,6 +49,7 @@ impl Type {
             Self::Bool => "truth value",
             Self::Text | Self::ShortText(_) => "text",
             Self::Flag => "name of a flag",
+            Self::Errno => "name of an error",
             Self::Ip => "IP address",
             Self::Object => "object",
         }
@@ -64,7 +67,7 @@ impl Type {
 
     /// Whether globs match values.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::ShortText(_) | Self::Flag)
+        matches!(self, Self::Text | Self::ShortText(_) | Self::Flag | Self::Errno)
     }
 
     /// Whether values of both types can be compared.

@@ -31,6 +31,11 @@ use super::{
     literal::literal,
 };
 
+/// What comes on each side of a comparison.
+const OPERAND: &str = "a field or a value";
+/// What comes after `in`.
+const VALUES: &str = "values in parentheses";
+
 /// Deepest nesting of parentheses and negations.
 const MAX_DEPTH: usize = 64;
 
@@ -127,6 +132,12 @@ fn test(input: &mut Input<'_>) -> Parsed<Expr> {
                 Operand::Field(_, Some(_)) => format!(", for instance {} != 0", left.it),
                 Operand::Literal(_) => String::new(),
             };
+            if let Operand::Field(word, None) = &left.it
+                && word.eq_ignore_ascii_case("not")
+            {
+                let message = format!("{word} is no field; write ! for it, as in !(ret < 0)");
+                return Err(ErrMode::Cut(Problem::new(&left.at, message)));
+            }
             let what = format!("a comparison after {}{example}", left.it);
             Err(expected(input, &what))
         }
@@ -156,6 +167,7 @@ fn set(input: &mut Input<'_>) -> Parsed<At<Set>> {
     };
     match opt(placed(list)).parse_next(input)? {
         Some(list) => Ok(list),
+        None if matches!(found(input).1, "[" | "{") => Err(expected(input, VALUES)),
         None => operand(input).map(|operand| At { it: Set::One(operand.it), at: operand.at }),
     }
 }
@@ -165,18 +177,36 @@ fn operand(input: &mut Input<'_>) -> Parsed<At<Operand>> {
     if let Some(literal) = opt(literal).parse_next(input)? {
         return Ok(At { it: Operand::Literal(literal.it), at: literal.at });
     }
-    let At { it: path, at } = require(input, placed(field), "a field or a value")?;
+    let At { it: path, at } = require(input, placed(field), OPERAND)?;
     if opt(terminated(symbol("&"), peek(not("&")))).parse_next(input)?.is_none() {
         return Ok(At { it: Operand::Field(path, None), at });
     }
+    let before = input.checkpoint();
+    if let Some(name) = opt(placed(field)).parse_next(input)? {
+        return Err(named_bits(&path, &name.it, &name.at));
+    }
+    input.reset(&before);
     let mask = require(input, literal, "a number of bits, for instance 0x40")?;
     match mask.it {
+        Literal::Text(name) => Err(named_bits(&path, &name, &mask.at)),
         Literal::Number(number) if number.value > 0 => {
             let at = at.start..mask.at.end;
             Ok(At { it: Operand::Field(path, Some(number)), at })
         }
         _ => Err(ErrMode::Cut(Problem::new(&mask.at, "after & come bits, for instance 0x40"))),
     }
+}
+
+/// After `&` comes a word or a text.
+fn named_bits(path: &str, name: &str, at: &Range<usize>) -> ErrMode<Problem> {
+    let path = path.strip_suffix(".value").unwrap_or(path);
+    let path = path.strip_suffix(".names").unwrap_or(path);
+    let hint = if name.starts_with("MSG_") {
+        format!("; a flag goes by name as in \"{name}\" in {path}.names")
+    } else {
+        String::new()
+    };
+    ErrMode::Cut(Problem::new(at, format!("after & come bits, for instance 0x40{hint}")))
 }
 
 fn field(input: &mut Input<'_>) -> Parsed<String> {
@@ -229,6 +259,14 @@ fn expected(input: &Input<'_>, what: &str) -> ErrMode<Problem> {
         "not" | "NOT" => "; write ! for not",
         "=~" | "matches" | "like" => "; globs are matched with ~",
         "!~" | "!in" => "; negate the whole, as in !(process.comm ~ \"a*\")",
+        "<" | "<=" | ">" | ">=" if what.starts_with("&&") => {
+            "; for two limits write two comparisons with && between them"
+        }
+        ">" if what == OPERAND => "; the opposite of == is !=",
+        "-" => "; errors go by name, as in error.name == \"EAGAIN\"",
+        "“" | "”" | "„" | "‘" | "’" | "`" => "; texts go between \" or '",
+        "," if what.starts_with("&&") => "; several values go in parentheses, as in (1, 2)",
+        "[" | "{" if what == VALUES => ", as in (1, 2)",
         "[" => "; messages have no numbers: what is said of messages holds if it holds for any",
         _ => "",
     };

@@ -7,7 +7,7 @@ use tracer_common::{record::COMM_LEN, registry::Kind};
 
 use super::field::{
     Row,
-    Type::{Bool, Flag, Ip, Object, Pointer, ShortText, Signed, Span, Text, Time, Unsigned},
+    Type::{Bool, Errno, Flag, Ip, Object, Pointer, ShortText, Signed, Span, Text, Time, Unsigned},
     Value, Visit,
 };
 use crate::event::{
@@ -142,7 +142,7 @@ pub const EVENT: &[Row<Event>] = &[
     Row::nullable("socket.pending_error", Object, |event, visit| {
         object(pending_error(event), visit)
     }),
-    Row::nullable("socket.pending_error.name", Text, |event, visit| {
+    Row::nullable("socket.pending_error.name", Errno, |event, visit| {
         pending_error(event).is_some_and(|error| text(&error.name, visit))
     }),
     Row::nullable("socket.pending_error.errno", Unsigned, |event, visit| {
@@ -150,7 +150,7 @@ pub const EVENT: &[Row<Event>] = &[
     }),
     Row::nullable("ret", Signed, |event, visit| int(event.ret, visit)),
     Row::nullable("error", Object, |event, visit| object(event.error.as_ref(), visit)),
-    Row::nullable("error.name", Text, |event, visit| {
+    Row::nullable("error.name", Errno, |event, visit| {
         event.error.as_ref().is_some_and(|error| text(&error.name, visit))
     }),
     Row::nullable("error.errno", Unsigned, |event, visit| {

@@ -1,6 +1,6 @@
 //! The words for fields that are not known and for values that do not fit.
 
-use tracer_common::flags::MSG;
+use tracer_common::flags::{ERRNO, MSG, errno_name};
 
 use super::{
     ast::Literal,
@@ -46,19 +46,35 @@ pub fn no_list(field: &Field, literal: &Literal) -> String {
 pub fn misfit(field: &Field, literal: &Literal) -> String {
     let help = match field.ty {
         Type::Object => return only_null(field),
-        Type::Signed | Type::Unsigned | Type::Pointer => match (names(field), literal) {
-            (Some(names), Literal::Text(_)) => {
-                return format!(
-                    "{}; the names of its flags are in {names}",
-                    is_not(field, literal)
-                );
+        Type::Signed | Type::Unsigned | Type::Pointer => {
+            let requested = format!("{}.requested", field.short());
+            match (names(field), literal) {
+                (Some(names), Literal::Text(_)) => {
+                    return format!(
+                        "{}; the names of its flags are in {names}",
+                        is_not(field, literal)
+                    );
+                }
+                (_, Literal::Text(name)) if errno(name).is_some() && has_errors(field) => {
+                    return format!(
+                        "{}; write {} == \"{name}\"",
+                        is_not(field, literal),
+                        names_of_errors(field)
+                    );
+                }
+                (_, Literal::Span(..)) if field::find(&requested).is_some() => {
+                    return format!(
+                        "{}; the length of time is in {requested}",
+                        is_not(field, literal)
+                    );
+                }
+                _ => "write it as in 64 or 0x40",
             }
-            _ => "write it as in 64 or 0x40",
-        },
+        }
         Type::Bool => "write true or false",
         Type::Span => "write nanoseconds, or a number with a unit as in 5ms",
         Type::Time => "write it as in \"2026-11-20T20:41:07Z\"",
-        Type::Text | Type::ShortText(_) | Type::Flag => "write it in quotes",
+        Type::Text | Type::ShortText(_) | Type::Flag | Type::Errno => "write it in quotes",
         Type::Ip => "write it as in \"10.0.0.7\", \"fe80::1\" or \"10.0.0.0/8\"",
     };
     format!("{}; {help}", is_not(field, literal))
@@ -106,4 +122,55 @@ pub fn unknown_flag(text: &str) -> String {
         Some((score, name)) if score > 0.8 => format!("no flag {text:?}; did you mean \"{name}\"?"),
         _ => format!("no flag {text:?}; their names are as in \"MSG_DONTWAIT\""),
     }
+}
+
+/// An error that is none, and the one that was probably meant.
+pub fn unknown_errno(text: &str) -> String {
+    let upper = text.to_ascii_uppercase();
+    // Names that C has for the same number (include/uapi/asm-generic/errno.h).
+    let same = [("EWOULDBLOCK", "EAGAIN"), ("ENOTSUP", "EOPNOTSUPP"), ("EDEADLOCK", "EDEADLK")];
+    if let Some((_, name)) = same.iter().find(|(other, _)| *other == upper) {
+        return format!("{text} is shown as \"{name}\"");
+    }
+    if let Ok(number) = text.parse::<u32>()
+        && let Some(name) = errno_name(number)
+    {
+        return format!("error {text} is shown as \"{name}\"");
+    }
+    let near = ERRNO.iter().map(|(_, name)| (strsim::jaro_winkler(&upper, name), name));
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((score, name)) if score > 0.8 => {
+            format!("no error {text:?}; did you mean \"{name}\"?")
+        }
+        _ => format!("no error {text:?}; their names are as in \"EAGAIN\""),
+    }
+}
+
+/// A word that is no field, beside one that takes a text, or has errors.
+pub fn unquoted(beside: &Field, word: &str) -> Option<String> {
+    if word.contains('.') {
+        return None;
+    }
+    if beside.ty.is_text() {
+        return Some(format!("unknown field {word}; a text goes in quotes: \"{word}\""));
+    }
+    (errno(word).is_some() && has_errors(beside))
+        .then(|| format!("unknown field {word}; write {} == \"{word}\"", names_of_errors(beside)))
+}
+
+fn errno(name: &str) -> Option<u32> {
+    ERRNO.iter().find(|(_, known)| *known == name).map(|(errno, _)| *errno)
+}
+
+/// Whether a field's numbers stand for errors.
+fn has_errors(field: &Field) -> bool {
+    field.path == "ret" || field.path.ends_with("error.errno")
+}
+
+/// The field with the names of a field's errors.
+fn names_of_errors(field: &Field) -> String {
+    field
+        .path
+        .strip_suffix("errno")
+        .map_or_else(|| "error.name".to_owned(), |path| format!("{path}name"))
 }

@@ -120,6 +120,49 @@ fn values_that_do_not_fit() {
         ),
         ("process.pid == null", "               ^^^^", "process.pid is never null"),
         ("ret in (1, null)", "           ^^^^", "null is compared with == and != only"),
+        (
+            "error.name == \"EAGIAN\"",
+            "              ^^^^^^^^",
+            "no error \"EAGIAN\"; did you mean \"EAGAIN\"?",
+        ),
+        (
+            "error.name ~ \"oops\"",
+            "             ^^^^^^",
+            "no error \"oops\"; their names are as in \"EAGAIN\"",
+        ),
+        (
+            "error.name == \"EWOULDBLOCK\"",
+            "              ^^^^^^^^^^^^^",
+            "EWOULDBLOCK is shown as \"EAGAIN\"",
+        ),
+        ("error.name == \"11\"", "              ^^^^", "error 11 is shown as \"EAGAIN\""),
+        (
+            "error.errno == \"EAGAIN\"",
+            "               ^^^^^^^^",
+            "error.errno is a number from 0 up, not a text; write error.name == \"EAGAIN\"",
+        ),
+        (
+            "ret == \"EINTR\"",
+            "       ^^^^^^^",
+            "ret is a number, not a text; write error.name == \"EINTR\"",
+        ),
+        ("ret == EINTR", "       ^^^^^", "unknown field EINTR; write error.name == \"EINTR\""),
+        (
+            "socket.pending_error.errno != EPIPE",
+            "                              ^^^^^",
+            "unknown field EPIPE; write socket.pending_error.name == \"EPIPE\"",
+        ),
+        (
+            "args.flags.names ~ \"DONTWAIT\"",
+            "                   ^^^^^^^^^^",
+            "no flag \"DONTWAIT\"; did you mean \"MSG_DONTWAIT\"?",
+        ),
+        (
+            "args.timeout > 5ms",
+            "               ^^^",
+            "args.timeout is a pointer, not a length of time; \
+             the length of time is in args.timeout.requested",
+        ),
         ("process.comm ~ 5", "               ^", "after ~ comes a glob in quotes"),
         (
             "process.comm ~ \"[\"",
@@ -217,6 +260,38 @@ fn what_is_no_expression() {
             "        ^^^",
             "expected && or || or the end, not and; write && for and",
         ),
+        (
+            "16 < args.vlen < 64",
+            "               ^",
+            "expected && or || or the end, not <; \
+             for two limits write two comparisons with && between them",
+        ),
+        (
+            "ret in 1, 2",
+            "        ^",
+            "expected && or || or the end, not ,; several values go in parentheses, as in (1, 2)",
+        ),
+        ("ret in [1, 2]", "       ^", "expected values in parentheses, not [, as in (1, 2)"),
+        ("ret <> 0", "     ^", "expected a field or a value, not >; the opposite of == is !="),
+        (
+            "ret == -EAGAIN",
+            "       ^",
+            "expected a field or a value, not -; \
+             errors go by name, as in error.name == \"EAGAIN\"",
+        ),
+        (
+            "process.comm == “x”",
+            "                ^",
+            "expected a field or a value, not “; texts go between \" or '",
+        ),
+        ("not ret < 0", "^^^", "not is no field; write ! for it, as in !(ret < 0)"),
+        (
+            "args.flags & MSG_PEEK != 0",
+            "             ^^^^^^^^",
+            "after & come bits, for instance 0x40; \
+             a flag goes by name as in \"MSG_PEEK\" in args.flags.names",
+        ),
+        ("args.flags & -1 == 0", "             ^^", "after & come bits, for instance 0x40"),
         ("(ret < 0", "        ^", "expected ) or && or ||, not the end"),
         ("ret < 0)", "       ^", "expected && or || or the end, not )"),
         ("ret < 0 && ", "           ^", "expected a field or a value, not the end"),
