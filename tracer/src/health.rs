@@ -1,10 +1,10 @@
 //! Health records: what was seen, filtered, emitted and lost.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use tracer_common::stats::Stats;
 
 use crate::event::{NANOSECONDS, rfc3339};
@@ -13,7 +13,7 @@ use crate::event::{NANOSECONDS, rfc3339};
 pub const SCHEMA: &str = "tracer.health/1";
 
 /// What a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Everything is attached.
@@ -36,24 +36,24 @@ impl Kind {
 }
 
 /// Calls lost, by cause. Causes that did not occur are left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lost {
     /// The sum of the causes.
     pub total: u64,
     /// The ring buffer had no room for the record.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub ring_full: u64,
     /// The table of calls under way had no room.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub pending_full: u64,
     /// The kernel left out the program that would have seen the call.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub missed: u64,
     /// The record could not be parsed.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub malformed: u64,
     /// The event could not be written.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub sink: u64,
 }
 
@@ -111,7 +111,8 @@ pub struct ByCpu {
 }
 
 /// What has become of the calls, since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Written.
     pub emitted: u64,
@@ -143,7 +144,21 @@ pub struct Counts {
 impl Counts {
     /// Calls that have been accounted for.
     pub fn seen(&self) -> u64 {
-        self.emitted + self.filtered + self.lost.total
+        self.emitted.saturating_add(self.filtered).saturating_add(self.lost.total)
+    }
+
+    /// So many more that are filtered instead of emitted; or fewer, below 0.
+    pub fn with_filtered(mut self, more: i64) -> Self {
+        let moved = more.unsigned_abs();
+        let (from, to) = if more > 0 {
+            (&mut self.emitted, &mut self.filtered)
+        } else {
+            (&mut self.filtered, &mut self.emitted)
+        };
+        let moved = moved.min(*from);
+        *from -= moved;
+        *to = to.saturating_add(moved);
+        self
     }
 
     fn since(&self, earlier: &Self) -> Self {
@@ -180,7 +195,7 @@ impl fmt::Display for Counts {
         )?;
         for (count, what) in [
             (self.unfinished, "unfinished"),
-            (self.entry_no_room + self.entry_missed, "without their beginning"),
+            (self.entry_no_room.saturating_add(self.entry_missed), "without their beginning"),
             (self.return_missed, "without their return"),
             (self.runs_left_out, "program runs left out by the kernel"),
             (self.follow_no_room, "children not followed"),
@@ -194,25 +209,43 @@ impl fmt::Display for Counts {
 }
 
 /// What tells one run from another.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// The kernel's boot id.
     pub boot_id: String,
     /// The tracer's process id.
     pub pid: u32,
     /// The tracer's version.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
 }
 
 /// What stays the same in a stream's health records.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stream {
     /// Where the programs are attached.
-    pub hook: &'static str,
+    pub hook: Cow<'static, str>,
     /// The kernel's release.
     pub kernel: String,
     /// The events.
-    pub events: Vec<&'static str>,
+    pub events: Vec<Cow<'static, str>>,
+}
+
+/// What there is to report, before it has its place in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it is about.
+    pub kind: Kind,
+    /// When.
+    pub time: Timestamp,
+    /// The counts since the last report of a loss, or since the start.
+    pub counts: Counts,
+}
+
+impl Report {
+    /// Of what happened since `earlier`, as of now.
+    pub fn new(kind: Kind, now: &Counts, earlier: &Counts) -> Self {
+        Self { kind, time: Timestamp::now(), counts: now.since(earlier) }
+    }
 }
 
 /// A health record.
@@ -271,15 +304,15 @@ fn time<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Health {
-    /// A record of what happened since `earlier`.
-    pub fn new(kind: Kind, seq: u64, stream: &Stream, now: &Counts, earlier: &Counts) -> Self {
-        let counts = now.since(earlier);
+    /// The record of a report.
+    pub fn new(seq: u64, stream: &Stream, report: &Report) -> Self {
+        let Report { kind, time, ref counts } = *report;
         let by_cpu = counts.by_cpu.iter().copied().enumerate();
         Self {
             schema: SCHEMA,
             kind,
             text: counts.to_string(),
-            time: Timestamp::now(),
+            time,
             seq,
             stream: stream.clone(),
             run: None,

@@ -1,17 +1,22 @@
 //! From records to sinks: decode, filter, encode, write, and count what becomes of
 //! every call. The only place that sees all of them.
 
+mod health;
+mod replay;
+
 use std::io;
 
-use tracer_common::{record::RecordKind, registry::Event, stats::Stats};
+use tracer_common::{record::RecordKind, registry::Event};
 
 use crate::{
     decode::{self, Clock},
     encode::Encoder,
+    event,
     filter::Criteria,
-    health::{Counts, Health, Kind, Lost, Run, Stream},
+    health::{Counts, Stream},
     process::Processes,
-    record, recording,
+    record::{self, Record},
+    recording::{self, Fate},
     sink::{Sink, SinkError},
 };
 
@@ -60,8 +65,7 @@ pub struct Pipeline {
     pub redact: bool,
     /// Whether health records are wanted.
     pub health: bool,
-    /// The raw records' copy.
-    pub recording: Option<recording::Writer>,
+    recording: Option<recording::Writer>,
     /// Stop after that many events.
     pub most: Option<u64>,
     /// What stays the same in health records.
@@ -76,6 +80,8 @@ pub struct Pipeline {
     /// As of the last health record of a loss.
     reported: Counts,
     failed: Option<PipelineError>,
+    /// The recording failed; events go on until the next [`Pipeline::flush`].
+    recording_failed: Option<io::Error>,
 }
 
 impl Pipeline {
@@ -100,43 +106,76 @@ impl Pipeline {
             sink_lost: 0,
             reported: Counts::default(),
             failed: None,
+            recording_failed: None,
         }
     }
 
     /// Handles one record. Failures are kept for [`Pipeline::flush`]: the records
     /// that follow are still counted.
     pub fn record(&mut self, bytes: &[u8]) {
-        if let Some(recording) = &mut self.recording
-            && let Err(error) = recording.record(bytes)
-        {
-            self.recording = None;
-            self.failed.get_or_insert(PipelineError::Recording(error));
-        }
-        let parsed = match record::parse(bytes) {
-            Ok(parsed) => parsed,
+        let fate = match record::parse(bytes) {
+            Ok(parsed) => self.parsed(&parsed),
             Err(error) => {
                 log::debug!("malformed record of {} bytes: {error}", bytes.len());
                 self.malformed += 1;
-                return;
+                Fate::Malformed
             }
         };
-        if parsed.kind == RecordKind::Image {
-            self.processes.learn(&parsed);
-            return;
+        let Self { recording, processes, clock, .. } = self;
+        let Some(writer) = recording else { return };
+        let mut kept = processes.take_facts().iter().try_for_each(|fact| writer.fact(fact));
+        kept = kept.and_then(|()| writer.record(fate, bytes, *clock));
+        self.kept(kept);
+    }
+
+    /// Keeps from now on, in a recording that is new, what is handled.
+    pub fn keep(&mut self, recording: recording::Writer) {
+        self.processes.keep_facts();
+        self.recording = Some(recording);
+    }
+
+    /// What became of something that was to be kept in the recording.
+    fn kept(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.recording = None;
+            self.recording_failed.get_or_insert(error);
         }
-        let mut event = decode::decode(&parsed, &self.clock);
-        self.processes.complete(&parsed, &mut event);
+    }
+
+    /// Handles a record that could be parsed.
+    fn parsed(&mut self, parsed: &Record<'_>) -> Fate {
+        if parsed.kind == RecordKind::Image {
+            self.processes.learn(parsed);
+            return Fate::NoCall;
+        }
+        let event = self.decoded(parsed);
+        if !self.wants(parsed, &event) || self.is_complete() {
+            self.filtered += 1;
+            return Fate::Filtered;
+        }
+        self.show(event);
+        Fate::Shown
+    }
+
+    fn decoded(&mut self, parsed: &Record<'_>) -> event::Event {
+        let mut event = decode::decode(parsed, &self.clock);
+        self.processes.complete(parsed, &mut event);
         if self.redact {
             event.redact();
         }
+        event
+    }
+
+    fn wants(&self, parsed: &Record<'_>, event: &event::Event) -> bool {
         let of_wanted_event = self
             .events
             .as_ref()
             .is_none_or(|events| events.iter().any(|wanted| wanted.id == parsed.event.id));
-        if !of_wanted_event || !self.filter.matches(&event) || self.is_complete() {
-            self.filtered += 1;
-            return;
-        }
+        of_wanted_event && self.filter.matches(event)
+    }
+
+    /// Gives an event to the sinks.
+    fn show(&mut self, mut event: event::Event) {
         if self.failed.is_some() {
             self.sink_lost += 1;
             return;
@@ -163,7 +202,7 @@ impl Pipeline {
 
     /// Whether something failed that the next [`Pipeline::flush`] will report.
     pub fn has_failed(&self) -> bool {
-        self.failed.is_some()
+        self.failed.is_some() || self.recording_failed.is_some()
     }
 
     fn next_seq(&mut self) -> u64 {
@@ -171,9 +210,12 @@ impl Pipeline {
         self.seq
     }
 
-    /// Writes to every sink. An event counts as written once the first sink has it,
-    /// which is the only one unless more are asked for.
+    /// Writes to the recording, and then to every sink, so that the recording has what
+    /// was shown. An event counts as written once the first sink has it, which is the
+    /// only one unless more are asked for.
     fn write(&mut self) {
+        let flushed = self.recording.as_mut().map_or(Ok(()), recording::Writer::flush);
+        self.kept(flushed);
         for (i, output) in self.outputs.iter_mut().enumerate() {
             let (flushed, error) = match output.sink.flush() {
                 Ok(flushed) => (flushed, None),
@@ -195,76 +237,16 @@ impl Pipeline {
     /// The first failure there was.
     pub fn flush(&mut self) -> Result<(), PipelineError> {
         self.write();
-        if let Some(recording) = &mut self.recording
-            && let Err(error) = recording.flush()
-        {
-            self.failed.get_or_insert(PipelineError::Recording(error));
-        }
-        self.failed.take().map_or(Ok(()), Err)
+        let recording = self.recording_failed.take().map(PipelineError::Recording);
+        self.failed.take().or(recording).map_or(Ok(()), Err)
     }
 
-    /// What has become of the calls that the kernel's counters know, and of those that
-    /// the kernel let go by.
-    pub fn counts(&self, per_cpu: &[Stats], missed: u64) -> Counts {
-        let mut total = Stats::default();
-        per_cpu.iter().for_each(|stats| total.add(stats));
-        Counts {
-            emitted: self.written,
-            filtered: self.filtered + total.filtered,
-            lost: Lost::new(&total, missed, self.malformed, self.sink_lost),
-            unfinished: total.begun.saturating_sub(total.ended),
-            kernel_seen: total.seen + missed,
-            entry_no_room: total.entry_no_room,
-            entry_missed: total.entry_missed,
-            return_missed: total.return_missed,
-            follow_no_room: total.follow_no_room,
-            runs_left_out: 0,
-            by_cpu: per_cpu.iter().map(|stats| Lost::new(stats, 0, 0, 0)).collect(),
-        }
-    }
-
-    /// The first line of the stream: everything is attached.
-    pub fn started(&mut self, run: Run) {
-        let nothing = Counts::default();
-        if !self.health {
-            return;
-        }
-        let seq = self.next_seq();
-        let health = Health::new(Kind::Start, seq, &self.stream, &nothing, &nothing).of_run(run);
-        self.emit(&health);
-    }
-
-    /// Reports loss, if there was any since the last report.
-    pub fn report_loss(&mut self, counts: &Counts) {
-        if counts.lost.total > self.reported.lost.total
-            || counts.follow_no_room > self.reported.follow_no_room
-        {
-            let reported = std::mem::replace(&mut self.reported, counts.clone());
-            log::warn!("calls were lost; so far {counts}");
-            if self.health {
-                let seq = self.next_seq();
-                let health = Health::new(Kind::Loss, seq, &self.stream, counts, &reported);
-                self.emit(&health);
-            }
-        }
-    }
-
-    /// The last line of the stream.
-    pub fn ended(&mut self, counts: &Counts) {
-        if !self.health {
-            return;
-        }
-        let seq = self.next_seq();
-        let health = Health::new(Kind::End, seq, &self.stream, counts, &Counts::default());
-        self.emit(&health);
-    }
-
-    fn emit(&mut self, health: &Health) {
-        for Output { sink, encoder } in &mut self.outputs {
-            match encoder.health(health, sink.buffer()) {
-                Ok(()) => sink.line(false),
-                Err(error) => log::error!("health record: {error}"),
-            }
+    /// Says in the recording that nothing follows. A failure is kept for
+    /// [`Pipeline::flush`].
+    pub fn end_recording(&mut self) {
+        if let Some(mut recording) = self.recording.take() {
+            let ended = recording.end();
+            self.kept(ended);
         }
     }
 }

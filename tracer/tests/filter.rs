@@ -22,7 +22,7 @@ use tracer::{
     },
     process::Processes,
     record,
-    recording::Reader,
+    recording::{Frame, Reader},
 };
 use tracer_common::record::RecordKind;
 
@@ -38,7 +38,8 @@ fn events() -> Vec<Event> {
         let mut reader = Reader::open(&path).unwrap();
         let clock = reader.header.clock;
         let mut processes = Processes::default();
-        while let Some(bytes) = reader.next_record().unwrap() {
+        while let Some(frame) = reader.next_frame().unwrap() {
+            let Frame::Record(_, bytes) = frame else { panic!("{}: {frame:?}", path.display()) };
             let parsed = record::parse(bytes).unwrap();
             if parsed.kind == RecordKind::Image {
                 processes.learn(&parsed);

@@ -9,8 +9,13 @@ mod schema;
 
 use std::{fs, path::Path};
 
-use tracer::{decode, encode::json, process::Processes, record, recording::Reader};
-use tracer_common::record::RecordKind;
+use tempfile::NamedTempFile;
+use tracer::{
+    encode::Encoder,
+    pipeline::{Output, Pipeline},
+    recording::Reader,
+    sink::{Destination, Sink},
+};
 
 #[test]
 fn recordings_become_their_json() {
@@ -42,23 +47,13 @@ fn recordings_become_their_json() {
 }
 
 fn decoded(path: &Path) -> String {
-    let mut reader =
-        Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let clock = reader.header.clock;
-    let mut out = Vec::new();
-    let mut seq = 0;
-    let mut processes = Processes::default();
-    while let Some(bytes) = reader.next_record().unwrap() {
-        let parsed = record::parse(bytes).unwrap_or_else(|error| panic!("record {seq}: {error}"));
-        if parsed.kind == RecordKind::Image {
-            processes.learn(&parsed);
-            continue;
-        }
-        let mut event = decode::decode(&parsed, &clock);
-        processes.complete(&parsed, &mut event);
-        seq += 1;
-        event.seq = seq;
-        json::line(&event, &mut out).unwrap();
-    }
-    String::from_utf8(out).unwrap()
+    let fail = |error: &dyn std::error::Error| -> ! { panic!("{}: {error}", path.display()) };
+    let mut reader = Reader::open(path).unwrap_or_else(|error| fail(&error));
+    let out = NamedTempFile::new().unwrap();
+    let sink = Sink::open(&Destination::File(out.path().to_owned())).unwrap();
+    let outputs = vec![Output { sink, encoder: Encoder::Json }];
+    let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
+    pipeline.play(&mut reader, false).unwrap_or_else(|error| fail(&error));
+    pipeline.flush().unwrap();
+    fs::read_to_string(out.path()).unwrap()
 }

@@ -88,9 +88,12 @@ pub enum Record {
 /// Options of `replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// The recording
+    /// The recording; - for standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// What the filters of the live run left out too, as far as it was recorded
+    #[arg(long, help_heading = "Selection")]
+    pub all: bool,
     /// Show of payload only its length and SHA-256
     #[arg(long, help_heading = "Output")]
     pub redact: bool,
@@ -184,7 +187,7 @@ pub struct Capture {
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse::buffer)]
     pub buffer: u32,
     /// Keep the raw records too, for `tracer replay`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parse::recording)]
     pub record: Option<PathBuf>,
     /// Exit with 4 once more than N events were lost
     #[arg(long, value_name = "N")]

@@ -1,6 +1,6 @@
 //! Values of options, from text. Each error names what is wrong and what would do.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::builder::RangedI64ValueParser;
 use tracer_common::{
@@ -145,6 +145,15 @@ pub fn destination(text: &str) -> Result<Destination, String> {
         None if text == "-" => Ok(Destination::Stdout),
         Some(("file", path)) if !path.is_empty() => Ok(Destination::File(path.into())),
         _ => Err("a destination is - or file:PATH".to_owned()),
+    }
+}
+
+/// A recording to be made.
+pub fn recording(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("must not be empty".to_owned()),
+        "-" => Err("a recording is a file; ./- is one of that name".to_owned()),
+        _ => Ok(text.into()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum;
 use tracer_common::{
     detail::{self, MAX_PAYLOADS},
     registry::{EVENTS, Event},
@@ -90,10 +91,11 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     let hook = hook.name();
     let clock = Clock::now();
     let stream = Stream {
-        hook,
+        hook: hook.into(),
         kernel: live.kernel().to_owned(),
-        events: options.select.events.iter().map(|event| event.name).collect(),
+        events: options.select.events.iter().map(|event| event.name.into()).collect(),
     };
+    let run = this_run();
     let mut pipeline = Pipeline::new(stream, clock, outputs);
     pipeline.filter = divided.user.clone();
     pipeline.processes = Processes::live();
@@ -101,11 +103,17 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     pipeline.redact = options.capture.redact;
     pipeline.most = options.capture.count;
     if let Some(path) = &options.capture.record {
-        let header = recording::Header::new(live.kernel(), hook, clock);
+        let header = recording::Header {
+            stream: pipeline.stream.clone(),
+            arch: std::env::consts::ARCH.to_owned(),
+            run: Some(run.clone()),
+            clock,
+            setup: Some(setup(&options.capture, &live)),
+        };
         let writer = recording::Writer::create(path, &header).map_err(|error| {
             Failure::Runtime(format!("cannot write the recording {}: {error}", path.display()))
         })?;
-        pipeline.recording = Some(writer);
+        pipeline.keep(writer);
     }
     if options.follow {
         follow_existing(&mut live, &divided)?;
@@ -121,7 +129,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         deadline: options.capture.duration.map(|duration| Instant::now() + duration),
         quiet: options.output.quiet,
     };
-    session.attached(&options, &divided)?;
+    session.attached(&options, &divided, run)?;
     if let Some(command) = command {
         session.release(command, &options.command)?;
     }
@@ -150,13 +158,8 @@ enum Stop {
 
 impl Session {
     /// Says that nothing is missed from now on.
-    fn attached(&mut self, options: &Trace, divided: &Divided) -> Result<(), Failure> {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        self.pipeline.started(Run {
-            boot_id: boot_id.trim().to_owned(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION"),
-        });
+    fn attached(&mut self, options: &Trace, divided: &Divided, run: Run) -> Result<(), Failure> {
+        self.pipeline.started(run);
         self.pipeline.flush()?;
         let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
         let selected = divided.kernel.pids.iter().filter(|(_, include)| *include).count()
@@ -309,6 +312,7 @@ impl Session {
         }
         self.pipeline.report_loss(&counts);
         self.pipeline.ended(&counts);
+        self.pipeline.end_recording();
         let flushed = drained.and_then(|()| Ok(self.pipeline.flush()?));
         counts = self.counts()?;
         if let (Some(command), Stop::Signal) = (&self.command, &stop) {
@@ -345,6 +349,28 @@ impl Session {
             (Stop::CommandEnded, Some(command)) => command_status(command),
             _ => Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+/// What tells this run from another.
+fn this_run() -> Run {
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Run {
+        boot_id: boot_id.trim().to_owned(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// What a recording says about how the programs were set up.
+fn setup(capture: &args::Capture, live: &Live) -> recording::Setup {
+    let detail = capture.detail.to_possible_value();
+    recording::Setup {
+        detail: detail.map(|detail| detail.get_name().to_owned()).unwrap_or_default(),
+        messages: capture.messages,
+        payload: capture.payload,
+        offsets_sha256: live.offsets_sha256(),
+        config_sha256: live.config_sha256(),
     }
 }
 

@@ -8,8 +8,9 @@ use aya::{
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
+use sha2::{Digest, Sha256};
 use tracer_common::{
-    config::{scratch_size, verdict},
+    config::{Config, scratch_size, verdict},
     record::MAX_MESSAGES_UNROLLED,
     stats::Stats,
 };
@@ -37,6 +38,7 @@ pub struct Live {
     pids: HashMap<MapData, u32, u32>,
     kernel: Kernel,
     plan: Plan,
+    config: Box<Config>,
     links: Vec<Link>,
     verified: Vec<Verified>,
 }
@@ -220,6 +222,7 @@ impl Live {
             ebpf,
             kernel: kernel.clone(),
             plan,
+            config: Box::new(config),
             links: Vec::new(),
             verified: Vec::new(),
         };
@@ -331,6 +334,16 @@ impl Live {
         &self.kernel.release
     }
 
+    /// SHA-256, in hex, of the offsets that the programs were told.
+    pub fn offsets_sha256(&self) -> String {
+        sha256(self.config.offsets.as_bytes())
+    }
+
+    /// SHA-256, in hex, of all that the programs were told.
+    pub fn config_sha256(&self) -> String {
+        sha256(self.config.as_bytes())
+    }
+
     /// Where the programs are attached.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -344,6 +357,10 @@ impl Live {
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn verdict_of(include: bool) -> u32 {
