@@ -54,7 +54,7 @@ const PROCESS: [&str; 12] = [
     "ns_tid",
 ];
 /// The fields that an event may have.
-const SOMETIMES: [&str; 3] = ["time_exit", "socket", "messages"];
+const SOMETIMES: [&str; 4] = ["time_exit", "socket", "delivered", "messages"];
 
 impl Stream {
     /// Reads lines of JSON, all of which must be events or health records.
@@ -92,6 +92,12 @@ impl Stream {
     /// The hook that it says it is from; a part of a stream does not say.
     pub fn hook(&self) -> Option<&str> {
         self.health.first().and_then(|record| record["hook"].as_str())
+    }
+
+    /// What it says it captures of the kernel's own copies.
+    pub fn copies(&self) -> Vec<&str> {
+        let copies = self.health.first().and_then(|record| record["kernel_copies"].as_array());
+        copies.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// A count of the end record.
@@ -161,7 +167,7 @@ impl Stream {
         for (tid, truths) in truths {
             for (truth, event) in truths.iter().zip(&events[&tid]) {
                 let event = without_v1_doubt(truth, event);
-                assert_matches(&hook::adapted(truth, self.hook()), &event);
+                assert_matches(&hook::adapted(truth, self.hook(), &self.copies()), &event);
             }
         }
     }

@@ -12,6 +12,7 @@
 
 pub mod abi;
 pub mod config;
+pub mod copies;
 pub mod detail;
 pub mod flags;
 pub mod record;

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 mod control;
 mod detail;
+mod kernel;
 
 pub use control::{Content, ExtendedError, Item, Note, Symbol};
 pub use detail::{Iovec, Payload};
+pub use kernel::Kernel;
 
 /// The schema of [`Event`].
 pub const SCHEMA: &str = "tracer.event/1";
@@ -74,6 +76,10 @@ pub struct Event {
     pub error: Option<Errno>,
     /// Exit minus entry.
     pub latency_ns: Option<u64>,
+    /// Messages that the kernel received although it returned EFAULT; left out of any
+    /// other call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<u64>,
     /// The messages received; left out of a call without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Known<Vec<Message>>>,
@@ -333,6 +339,9 @@ pub struct Message {
     /// Payload; left out without `--detail full`, null where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Known<Payload>>,
+    /// What the kernel itself went by, where that differs from the above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
 }
 
 /// A length before and after the call.

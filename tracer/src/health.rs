@@ -212,6 +212,9 @@ pub struct Stream {
     pub kernel: String,
     /// The events.
     pub events: Vec<&'static str>,
+    /// What is captured of what the kernel itself goes by; only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_copies: Option<Vec<&'static str>>,
 }
 
 /// A health record.

@@ -11,6 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tracer_common::{
+    copies::Copies,
     detail::{Detail, MAX_PAYLOAD, MAX_PAYLOADS},
     record::{MAX_MESSAGES, max_len},
 };
@@ -22,10 +23,11 @@ const SCHEMA: &str = "tracer.recording/1";
 /// Longest record that is believed.
 const MAX_LEN: usize = 1 << 22;
 const _: () = {
+    let copies = Copies { headers: true, lengths: true };
     let detail = Detail::full(MAX_PAYLOADS / MAX_MESSAGES);
-    assert!(max_len(MAX_MESSAGES, &detail) <= MAX_LEN);
+    assert!(max_len(MAX_MESSAGES, &detail, &copies) <= MAX_LEN);
     let fewest = MAX_PAYLOADS / MAX_PAYLOAD;
-    assert!(max_len(fewest, &Detail::full(MAX_PAYLOAD)) <= MAX_LEN);
+    assert!(max_len(fewest, &Detail::full(MAX_PAYLOAD), &copies) <= MAX_LEN);
 };
 /// Longest first line that is believed.
 const MAX_HEADER: u64 = 1 << 16;

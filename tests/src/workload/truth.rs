@@ -10,7 +10,8 @@
 //! | `{"$reasons":[R,…]}` | be an object with at least one entry, every value among R |
 //!
 //! `$kernel_copy`, beside an event's own fields, is `args.timeout.requested` as hooks
-//! show it that see the kernel's copy: see [`crate::hook`].
+//! show it that see the kernel's copy, and `$with` what is different for tracers that
+//! capture more of the kernel's own copies: see [`crate::hook`].
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

@@ -27,7 +27,8 @@ pub fn run(mut options: args::Replay) -> Result<ExitCode, Failure> {
         options.select.events = EVENTS.iter().collect();
     }
     let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
-    let stream = Stream { hook: "replay", kernel: reader.header.kernel.clone(), events };
+    let kernel = reader.header.kernel.clone();
+    let stream = Stream { hook: "replay", kernel, events, kernel_copies: None };
     let mut pipeline = Pipeline::new(stream, reader.header.clock, outputs);
     pipeline.filter = output::criteria(&options.select);
     pipeline.events = Some(options.select.events.clone());

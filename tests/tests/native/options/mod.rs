@@ -4,6 +4,7 @@ mod accounts;
 mod attaching;
 mod batches;
 mod containers;
+mod copies;
 mod detail;
 mod expressions;
 mod filters;
