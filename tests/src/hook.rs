@@ -52,6 +52,11 @@ pub fn no_int80(workload: &str) -> Option<&'static str> {
     (!works).then_some("this kernel has no int $0x80")
 }
 
+/// Whether 32-bit calls are seen.
+pub fn sees_compat() -> bool {
+    in_use() != "tracepoint"
+}
+
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same
 /// time, ten or two for each CPU, and before Linux 5.13 one for each CPU.
 pub fn misses_returns() -> bool {
@@ -87,10 +92,21 @@ pub fn forget_missed_returns(truth: &mut [Value], events: &[Value]) -> usize {
     missed
 }
 
-/// What a call must look like with a hook, or with the one in use.
-pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
+/// What a call must look like with a hook, or with the one in use, for a tracer that says
+/// that it captures these copies of the kernel's own.
+///
+/// `$with` beside an event's fields says what is different with each of them, and with
+/// `timeout`, the kernel's own timeout. Fields of objects, and elements of lists by their
+/// number, are changed one by one; those of `$all` as a whole.
+pub fn adapted(call: &Value, hook: Option<&str>, copies: &[&str]) -> Value {
     let on_functions = is_on_functions(hook.unwrap_or_else(|| in_use()));
     let mut call = call.clone();
+    let with = call.as_object_mut().and_then(|call| call.remove("$with"));
+    for source in on_functions.then_some("timeout").iter().chain(copies) {
+        if let Some(patch) = with.as_ref().and_then(|with| with.get(source)) {
+            change(&mut call, patch);
+        }
+    }
     let copy = call.as_object_mut().and_then(|call| call.remove("$kernel_copy"));
     call.as_object_mut().map(|call| call.remove("$seen"));
     if let Some(copy) = copy.filter(|_| on_functions) {
@@ -108,4 +124,44 @@ pub fn adapted(call: &Value, hook: Option<&str>) -> Value {
             if received { kernel } else { json!({"$one_of": [kernel, ["U", "TOCTOU", "OPT"]]}) };
     }
     call
+}
+
+/// Changes what a patch of `$with` says.
+fn change(value: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    for (key, patch) in fields {
+        match (key.as_str(), key.parse::<usize>()) {
+            ("$all", _) => {
+                let all = patch.as_object().expect("fields");
+                all.iter().for_each(|(key, whole)| value[key] = whole.clone());
+            }
+            (_, Ok(i)) => change(&mut value[i], patch),
+            _ => change(&mut value[key], patch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_some_sources() {
+        let call = json!({
+            "a": [1, {"b": 2}], "args": {"timeout": {}}, "c": {"d": 3},
+            "$with": {"one": {"a": {"1": {"b": 4, "e": {"f": 5}}}}, "two": {"$all": {"c": null}}},
+        });
+        let seen = |copies: &[&str]| {
+            let mut call = adapted(&call, Some("raw-tracepoint"), copies);
+            call.as_object_mut().expect("an object").remove("args");
+            call
+        };
+        let one = json!([1, {"b": 4, "e": {"f": 5}}]);
+        assert_eq!(seen(&[]), json!({"a": [1, {"b": 2}], "c": {"d": 3}}));
+        assert_eq!(seen(&["one"]), json!({"a": one, "c": {"d": 3}}));
+        assert_eq!(seen(&["one", "two"]), json!({"a": one, "c": null}));
+    }
 }

@@ -73,6 +73,12 @@ impl Stream {
         self.health.first().and_then(|record| record["hook"].as_str())
     }
 
+    /// What it says it captures of the kernel's own copies.
+    pub fn copies(&self) -> Vec<&str> {
+        let copies = self.health.first().and_then(|record| record["kernel_copies"].as_array());
+        copies.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     /// A count of the end record.
     pub fn total(&self, field: &str) -> u64 {
         count(self.end(), field)
@@ -139,7 +145,7 @@ impl Stream {
         );
         for (tid, truths) in truths {
             for (truth, event) in truths.iter().zip(&events[&tid]) {
-                assert_matches(&hook::adapted(truth, self.hook()), event);
+                assert_matches(&hook::adapted(truth, self.hook(), &self.copies()), event);
             }
         }
     }

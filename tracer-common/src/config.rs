@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
     check::{Check, MAX_CHECKS},
+    copies::Copies,
     detail::Detail,
     record::{Call, max_len},
 };
@@ -98,6 +99,12 @@ pub struct Registers {
     pub function_ret: u32,
     /// Likewise its first argument.
     pub function_first: u32,
+    /// Likewise its second argument.
+    pub function_second: u32,
+    /// Likewise its third argument.
+    pub function_third: u32,
+    /// Likewise its fourth argument.
+    pub function_fourth: u32,
     /// Likewise its fifth argument.
     pub function_fifth: u32,
     /// The arguments of a native call.
@@ -244,6 +251,35 @@ pub struct Offsets {
     pub netlink_dst: u32,
     /// Nanoseconds of a tick of the kernel's clock (1 / HZ); 0 where it is not known.
     pub tick_ns: u32,
+    /// `sock.sk_socket`
+    pub sock_socket: u32,
+    /// `msghdr.msg_control_user`
+    pub msg_control: u32,
+    /// `msghdr.msg_controllen`
+    pub msg_controllen: u32,
+    /// `msghdr.msg_iter.iter_type` (`type` before 5.14)
+    pub iter_type: u32,
+    /// `msghdr.msg_iter.count`
+    pub iter_count: u32,
+    /// `msghdr.msg_iter.__iov` (`iov` before 6.4), which is the list of iovecs, or the
+    /// only buffer itself
+    pub iter_iov: u32,
+    /// `msghdr.msg_iter.nr_segs`
+    pub iter_segs: u32,
+}
+
+/// The kinds of `struct iov_iter` that a list of iovecs becomes (include/linux/uio.h).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct IterKinds {
+    /// The bits of the word at [`Offsets::iter_type`] that tell which it is.
+    pub mask: u32,
+    /// `ITER_IOVEC`: the list.
+    pub iovec: u32,
+    /// `ITER_UBUF`, from 6.0: its only buffer. `u32::MAX` before.
+    pub ubuf: u32,
 }
 
 /// Most of `struct sock` that can be looked at, bytes.
@@ -299,6 +335,15 @@ pub struct Config {
     pub entry_checks: [Check; MAX_CHECKS],
     /// What a call's return value must be, or the arguments beside it.
     pub exit_checks: [Check; MAX_CHECKS],
+    /// Where in a thread's entry the kernel's own copies of headers lie; 0 where they
+    /// are not kept.
+    pub kernel_headers_at: u32,
+    /// Likewise the lengths of the messages received.
+    pub kernel_lengths_at: u32,
+    /// [`Copies::room`] of both.
+    pub copies_room: u32,
+    /// Kinds of `struct iov_iter`.
+    pub iter: IterKinds,
     /// Mask of the compat bit in the word at [`Offsets::task_compat`].
     pub compat_mask: u64,
     /// Register offsets.
@@ -310,17 +355,24 @@ pub struct Config {
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 96 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 112 + size_of::<Call>();
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 120;
 
-/// Size of a value of the map `THREADS` when up to `messages` messages are kept.
-pub const fn thread_size(messages: u32) -> usize {
+/// Bytes of a thread's entry before the kernel's copies, when up to `messages` messages
+/// are kept.
+pub const fn copies_at(messages: u32) -> usize {
     THREAD_HEAD + messages as usize * 64
 }
 
-/// Size of a value of the map `SCRATCH` when up to `messages` messages are kept, and
-/// `detail` of each.
-pub const fn scratch_size(messages: u32, detail: &Detail) -> usize {
-    SCRATCH_HEAD + max_len(messages, detail)
+/// Size of a value of the map `THREADS` when up to `messages` messages are kept, and the
+/// kernel's `copies`.
+pub const fn thread_size(messages: u32, copies: &Copies) -> usize {
+    copies_at(messages) + copies.memory(messages)
+}
+
+/// Size of a value of the map `SCRATCH` when up to `messages` messages are kept, `detail`
+/// of each, and the kernel's `copies`.
+pub const fn scratch_size(messages: u32, detail: &Detail, copies: &Copies) -> usize {
+    SCRATCH_HEAD + max_len(messages, detail, copies)
 }

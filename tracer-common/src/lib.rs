@@ -13,6 +13,7 @@
 pub mod abi;
 pub mod check;
 pub mod config;
+pub mod copies;
 pub mod detail;
 pub mod flags;
 pub mod record;

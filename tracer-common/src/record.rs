@@ -11,6 +11,7 @@
 //! [ exit mmsghdr section ]    the array as it was at exit
 //! [ names section ]           a NameHeader and the bytes for each message
 //! [ iovs, control and payload sections ]   with `--detail full`, see `detail`
+//! [ kernel headers and lengths sections ]  likewise, see `copies`
 //! [ ids section ]             the caller's ids in its own pid namespace, see [`OwnIds`]
 //! [ socket section ]          a Socket and its names
 //! ```
@@ -18,12 +19,11 @@
 //! # Room to grow
 //! A reader takes the fixed part by its version ([`VERSION`]) and skips sections
 //! whose kind it does not know, by their length; it refuses a section of a known
-//! kind whose version it does not know. The kernel's own copies of headers will come as
-//! a new kind. A change of the fixed part raises [`VERSION`].
+//! kind whose version it does not know. A change of the fixed part raises [`VERSION`].
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::detail::Detail;
+use crate::{copies::Copies, detail::Detail};
 
 /// The version of [`RecordHeader`] and [`Call`].
 pub const VERSION: u16 = 1;
@@ -113,6 +113,10 @@ pub enum SectionKind {
     Socket = 8,
     /// [`OwnIds`], unless [`flags::INITIAL_PID_NS`] says it all.
     OwnIds = 9,
+    /// The kernel's own copies of headers, see [`crate::copies`].
+    KernelHeaders = 10,
+    /// The lengths of the messages that the kernel received, see [`crate::copies`].
+    KernelLengths = 11,
     /// The iovecs of each message, see [`crate::detail`].
     Iovs = 16,
     /// The control messages of each message, see [`crate::detail`].
@@ -180,6 +184,8 @@ impl TryFrom<u16> for SectionKind {
             Self::Exe,
             Self::Socket,
             Self::OwnIds,
+            Self::KernelHeaders,
+            Self::KernelLengths,
             Self::Iovs,
             Self::Control,
             Self::Payload,
@@ -410,12 +416,15 @@ pub const fn padded(len: usize) -> usize {
     len.next_multiple_of(8)
 }
 
-/// Bytes of the longest record with up to `messages` messages, and `detail` of each.
-pub const fn max_len(messages: u32, detail: &Detail) -> usize {
+/// Bytes of the longest record with up to `messages` messages, `detail` of each, and the
+/// kernel's `copies`.
+pub const fn max_len(messages: u32, detail: &Detail, copies: &Copies) -> usize {
     size_of::<Call>()
-        + 3 * size_of::<SectionHeader>()
+        // Headers at entry and at exit, names, and the number of messages received.
+        + 4 * size_of::<SectionHeader>()
         + messages as usize * (2 * 64 + size_of::<NameHeader>() + MAX_NAME)
         + detail.room(messages)
+        + copies.room(messages)
         + size_of::<SectionHeader>()
         + MAX_EXE
         + MAX_COMPONENT

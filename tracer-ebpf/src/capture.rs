@@ -11,6 +11,7 @@ use crate::{
     abi::{self, Matched},
     checks,
     config::config,
+    copies,
     emit::{write_image, write_long, write_short},
     gate,
     maps::{OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
@@ -19,6 +20,9 @@ use crate::{
     signals, snapshot, task,
     walk::Loop,
 };
+
+/// The caller's memory could not be reached.
+const EFAULT: i64 = 14;
 
 /// Adds one to each of some counters of this CPU.
 #[inline(always)]
@@ -233,6 +237,7 @@ fn unseen<R: Regs, L: Loop>(
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
         task::describe_call(thread, &comm);
         (*thread).headers_read = 0;
+        copies::begin(thread);
         (*thread).file = 0;
         (*thread).ip = regs.ip();
         (*thread).sp = regs.sp();
@@ -294,21 +299,24 @@ unsafe fn finish<L: Loop>(thread: *mut Thread, matched: Matched, ret: i64) {
         if config!(messages) == 0 {
             (*call).header.flags |= flags::NO_MESSAGES;
         }
-        let kernel_timeout = (*call).header.flags & flags::TIMEOUT_FROM_KERNEL != 0;
+        let received = if (*call).header.flags & flags::ARGS_FAULTED != 0 {
+            0
+        } else if ret == -EFAULT {
+            copies::delivered(thread)
+        } else {
+            ret.max(0) as u64
+        };
         if ret <= 0 || (*call).header.flags & flags::ARGS_FAULTED != 0 {
             (*call).remaining_section.status = Status::Absent as u8;
-            write_short(thread);
-            return;
-        }
-        // The kernel writes the remaining time back only if messages arrived
-        // (net/socket.c, __sys_recvmmsg).
-        if !kernel_timeout {
+        } else if (*call).header.flags & flags::TIMEOUT_FROM_KERNEL == 0 {
+            // The kernel writes the remaining time back only if messages arrived
+            // (net/socket.c, __sys_recvmmsg).
             snapshot::timeout(call, matched, SectionKind::TimeoutRemaining);
         }
-        if config!(messages) == 0 {
+        if config!(messages) == 0 || received == 0 {
             write_short(thread);
         } else {
-            write_long::<L>(thread, ret as u64);
+            write_long::<L>(thread, received);
         }
     }
 }

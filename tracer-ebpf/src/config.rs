@@ -4,7 +4,7 @@
 use aya_ebpf::Global;
 use tracer_common::{
     check::{Check, MAX_CHECKS},
-    config::{Config, MAX_RULES, Offsets, Registers, Rule},
+    config::{Config, IterKinds, MAX_RULES, Offsets, Registers, Rule},
 };
 
 const UNUSED: Check = Check { mask: 0, low: 0, span: 0, field: 0, bits: 0 };
@@ -31,6 +31,10 @@ static CONFIG: Global<Config> = Global::new(Config {
     exit_count: 0,
     entry_checks: [UNUSED; MAX_CHECKS],
     exit_checks: [UNUSED; MAX_CHECKS],
+    kernel_headers_at: 0,
+    kernel_lengths_at: 0,
+    copies_room: 0,
+    iter: IterKinds { mask: 0, iovec: 0, ubuf: 0 },
     compat_mask: 0,
     registers: Registers {
         nr: 0,
@@ -40,6 +44,9 @@ static CONFIG: Global<Config> = Global::new(Config {
         code64: 0,
         function_ret: 0,
         function_first: 0,
+        function_second: 0,
+        function_third: 0,
+        function_fourth: 0,
         function_fifth: 0,
         native: [0; 6],
         compat: [0; 6],
@@ -110,6 +117,13 @@ static CONFIG: Global<Config> = Global::new(Config {
         netlink_portid: 0,
         netlink_dst: 0,
         tick_ns: 0,
+        sock_socket: 0,
+        msg_control: 0,
+        msg_controllen: 0,
+        iter_type: 0,
+        iter_count: 0,
+        iter_iov: 0,
+        iter_segs: 0,
     },
     reserved: 0,
 });

@@ -15,7 +15,7 @@ use crate::{
     abi::Matched,
     capture::{count, ended},
     config::config,
-    exe, full,
+    copies, exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
     snapshot, socket, task,
@@ -85,6 +85,7 @@ pub unsafe fn write_long<L: Loop>(thread: *mut Thread, received: u64) {
         if config!(iovs) != 0 {
             full::append::<L>(scratch);
         }
+        copies::append(thread, scratch);
         close(thread, scratch);
     }
 }
@@ -252,9 +253,10 @@ unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
 /// before the path of the executable.
 #[inline(always)]
 pub fn limit() -> u64 {
-    CALL + 3 * SECTION
+    CALL + 4 * SECTION
         + u64::from(config!(messages)) * (2 * 64 + NAME + MAX_NAME as u64)
         + u64::from(config!(detail_room))
+        + u64::from(config!(copies_room))
 }
 
 /// How much of a list was read.

@@ -3,6 +3,7 @@
 //! ```text
 //! entry hook ─ abi ─ gate ─ pending ─ snapshot ──► THREADS
 //! exit hook  ─ abi ─ pending ─ capture ─ snapshot ─ emit ──► RING
+//! do_recvmmsg, ____sys_recvmsg, sock_recv_length: what the kernel itself goes by
 //! signal_deliver, sched_process_exit: calls that end without an exit of their own
 //! sched_process_fork: children to follow
 //! ```
@@ -16,6 +17,7 @@ mod abi;
 mod capture;
 mod checks;
 mod config;
+mod copies;
 mod emit;
 mod exe;
 mod full;
@@ -196,6 +198,29 @@ pub fn timeout_kprobe(ctx: ProbeContext) -> u32 {
 pub fn timeout_kretprobe(ctx: RetProbeContext) -> u32 {
     // An int, of which the upper half of the register may hold anything.
     snapshot::kernel_timeout_left((regs::function_ret(ctx.regs.cast()) as i32).into());
+    0
+}
+
+// `____sys_recvmsg(struct socket *sock, struct msghdr *msg_sys, struct user_msghdr __user
+// *msg, struct sockaddr __user *uaddr, unsigned int flags, int nosec)` (net/socket.c)
+
+#[fentry]
+pub fn header_fentry(ctx: FEntryContext) -> u32 {
+    copies::header(ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    0
+}
+
+#[kprobe]
+pub fn header_kprobe(ctx: ProbeContext) -> u32 {
+    let [msg_sys, msg, uaddr] = regs::function_middle(ctx.regs.cast());
+    copies::header(msg_sys, msg, uaddr);
+    0
+}
+
+/// `sock_recv_length(struct sock *sk, int ret, int flags)`
+#[raw_tracepoint(tracepoint = "sock_recv_length")]
+pub fn recv_length(ctx: RawTracePointContext) -> u32 {
+    copies::length(ctx.arg(0), ctx.arg(1));
     0
 }
 

@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     config::{SCRATCH_HEAD, THREAD_HEAD},
+    copies::Copies,
     detail::Detail,
     record::{COMM_LEN, Call, MAX_MESSAGES, OwnIds, max_len},
     stats::Stats,
@@ -45,21 +46,29 @@ pub struct Thread {
     /// The file that the first argument stood for when the call began; 0 where there
     /// was none or it is not known.
     pub file: u64,
+    /// Messages of the call whose header was kept as the kernel copied it.
+    pub kernel_headers: u32,
+    /// Messages that the kernel received, as `sock_recv_length` shows it.
+    pub received: u32,
+    /// Messages that it was done with, as `do_recvmmsg` returned it.
+    pub completed: u32,
+    /// The [`Status`](tracer_common::record::Status) of having read `own_ids`: absent in
+    /// the initial namespace, not captured where the layout is not known.
+    pub own_ids_status: u32,
+    /// Where the header of the message lies that the kernel is about to receive.
+    pub message: u64,
     /// Where the call was made from: a restart comes from the same place.
     pub ip: u64,
     pub sp: u64,
     /// A call that will be restarted once the signal handler returns in which the
     /// present one is made; none where its `flags` are 0.
     pub outer: Outer,
-    /// The caller's ids in its own pid namespace, and the
-    /// [`Status`](tracer_common::record::Status) of having read them:
-    /// absent in the initial namespace, not captured where the layout is not known.
+    /// The caller's ids in its own pid namespace.
     pub own_ids: OwnIds,
-    pub own_ids_status: u32,
-    pub reserved: u32,
     /// The record so far.
     pub call: Call,
-    /// The mmsghdr array at entry. Patched: as long as `--messages` needs.
+    /// The mmsghdr array at entry. Patched: as long as `--messages` needs, with what is
+    /// kept of the kernel's own copies behind it.
     pub headers: [u8; MAX_HEADERS],
 }
 
@@ -158,5 +167,5 @@ pub struct Scratch {
     pub message: u64,
     pub iov: u64,
     /// The record. Patched: as long as `--messages` and `--detail` need.
-    pub record: [u8; max_len(MAX_MESSAGES, &Detail::NONE)],
+    pub record: [u8; max_len(MAX_MESSAGES, &Detail::NONE, &Copies::NONE)],
 }

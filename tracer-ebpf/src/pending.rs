@@ -13,7 +13,7 @@ use crate::{
     abi::{self, Matched},
     capture, checks,
     config::config,
-    emit, gate,
+    copies, emit, gate,
     maps::{BLANK, IN_USE, OVERFLOWS, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem,
     regs::Regs,
@@ -87,6 +87,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         }
         (*thread).state = state::IN_CALL;
         (*thread).kernel_timeout = 0;
+        copies::begin(thread);
         (*thread).ip = ip;
         (*thread).sp = sp;
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));

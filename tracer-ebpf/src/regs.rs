@@ -126,6 +126,16 @@ pub fn function_first(ctx: *const u8) -> u64 {
     probe(ctx, config!(registers.function_first))
 }
 
+/// The second to fourth arguments of a function that a kprobe is on.
+#[inline(always)]
+pub fn function_middle(ctx: *const u8) -> [u64; 3] {
+    [
+        probe(ctx, config!(registers.function_second)),
+        probe(ctx, config!(registers.function_third)),
+        probe(ctx, config!(registers.function_fourth)),
+    ]
+}
+
 /// The fifth argument of a function that a kprobe is on.
 #[inline(always)]
 pub fn function_fifth(ctx: *const u8) -> u64 {

@@ -172,7 +172,7 @@ pub fn kernel_timeout(timeout: u64) {
     }
 }
 
-/// The kernel has received: what is left of its timeout.
+/// The kernel has received: how many messages, and what is left of its timeout.
 #[inline(always)]
 pub fn kernel_timeout_left(ret: i64) {
     let (_, tid) = task::ids();
@@ -190,6 +190,7 @@ pub fn kernel_timeout_left(ret: i64) {
             (*call).remaining_section.status = Status::Absent as u8;
             return;
         }
+        (*thread).completed = ret as u32;
         let to = &raw mut (*call).remaining;
         if mem::read_kernel(to.cast(), size_of::<Timeout>() as u32, timeout as *const u8) {
             (*call).remaining_section.status = Status::Read as u8;

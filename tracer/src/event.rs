@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 mod control;
 mod detail;
+mod kernel;
 mod schema;
 
 pub use control::{Content, ExtendedError, Item, Note, Symbol};
 pub use detail::{Iovec, Payload};
+pub use kernel::Kernel;
 pub(crate) use schema::NANOSECONDS;
 use schema::{HEX, HEX_NUMBER, PATHS};
 
@@ -83,6 +85,10 @@ pub struct Event {
     pub error: Option<Errno>,
     /// Nanoseconds from the call's beginning to its end.
     pub latency_ns: Option<u64>,
+    /// Messages that the kernel received although it returned EFAULT; left out of any
+    /// other call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<u64>,
     /// The messages received; left out of a call without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Known<Vec<Message>>>,
@@ -351,6 +357,9 @@ pub struct Message {
     /// Payload; left out without `--detail full`, null where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Known<Payload>>,
+    /// What the kernel itself went by, where that differs from the above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
 }
 
 /// A length before and after the call.

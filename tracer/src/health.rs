@@ -228,6 +228,9 @@ pub struct Stream {
     pub kernel: String,
     /// The events.
     pub events: Vec<Cow<'static, str>>,
+    /// What is captured of what the kernel itself goes by; only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_copies: Option<Vec<Cow<'static, str>>>,
 }
 
 /// What there is to report, before it has its place in a stream.

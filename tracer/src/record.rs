@@ -22,8 +22,10 @@ use tracer_common::{
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+mod copies;
 mod detail;
 
+pub use copies::Copies;
 pub use detail::{Detail, Iovec, Part};
 
 /// Why bytes are no record.
@@ -164,6 +166,8 @@ pub struct Record<'a> {
     pub socket: Option<SocketFacts<'a>>,
     /// The caller's ids in its own pid namespace, where the record says so.
     pub own_ids: Option<OwnIds>,
+    /// What the kernel itself went by.
+    pub copies: Copies<'a>,
 }
 
 /// What was found of the call's socket.
@@ -253,24 +257,43 @@ pub fn parse(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     let remaining =
         timeout(&call.remaining_section, call.remaining, SectionKind::TimeoutRemaining)?;
     let deleted = header.flags & record::flags::EXE_DELETED != 0;
-    let (messages, exe, socket, own_ids) = sections(&mut cursor, abi, deleted)?;
+    let rest = sections(&mut cursor, abi, deleted)?;
+    let Rest { messages, exe, socket, own_ids, copies } = rest;
     let initial = header.flags & record::flags::INITIAL_PID_NS != 0;
     let own_ids = match own_ids {
         Some(_) if initial => return Err(RecordError::Inconsistent("ids")),
         None if initial => Some(OwnIds { pid: call.task.pid, tid: call.task.tid }),
         own_ids => own_ids,
     };
-    Ok(Record { kind, call, event, abi, requested, remaining, messages, exe, socket, own_ids })
+    Ok(Record {
+        kind,
+        call,
+        event,
+        abi,
+        requested,
+        remaining,
+        messages,
+        exe,
+        socket,
+        own_ids,
+        copies,
+    })
 }
 
 /// What follows the fixed part.
-type Rest<'a> = (Option<Messages<'a>>, Option<Exe<'a>>, Option<SocketFacts<'a>>, Option<OwnIds>);
+struct Rest<'a> {
+    messages: Option<Messages<'a>>,
+    exe: Option<Exe<'a>>,
+    socket: Option<SocketFacts<'a>>,
+    own_ids: Option<OwnIds>,
+    copies: Copies<'a>,
+}
 
 /// Reads the sections after the fixed part.
 fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest<'a>, RecordError> {
     let (mut entry, mut exit, mut names) = (None, None, None);
     let (mut exe, mut socket, mut own_ids) = (None, None, None);
-    let mut detail = Detail::default();
+    let (mut detail, mut copies) = (Detail::default(), Copies::default());
     while !cursor.rest.is_empty() {
         let section: SectionHeader = cursor.take("section header")?;
         let len = usize::try_from(section.len).unwrap_or(usize::MAX);
@@ -298,6 +321,12 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest
                 let ids: OwnIds = Cursor { rest: body }.take("ids")?;
                 own_ids.replace(ids).is_some()
             }
+            SectionKind::KernelHeaders => {
+                copies.headers.replace(copies::headers(&section, body)?).is_some()
+            }
+            SectionKind::KernelLengths => {
+                copies.lengths.replace(copies::lengths(&section, body)?).is_some()
+            }
             SectionKind::Iovs => detail.iovs.replace(detail::parts(&section, body)?).is_some(),
             SectionKind::Control => {
                 detail.control.replace(detail::parts(&section, body)?).is_some()
@@ -324,7 +353,7 @@ fn sections<'a>(cursor: &mut Cursor<'a>, abi: Abi, deleted: bool) -> Result<Rest
         (None, None, None) if detail.is_empty() => None,
         _ => return Err(RecordError::Inconsistent("messages")),
     };
-    Ok((messages, exe, socket, own_ids))
+    Ok(Rest { messages, exe, socket, own_ids, copies })
 }
 
 fn fixed(

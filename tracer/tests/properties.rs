@@ -55,7 +55,7 @@ prop_compose! {
         flags in 0u32..128,
         (nr, cpu) in any::<(u32, u32)>(),
         (entry_ns, exit_ns) in any::<(u64, u64)>(),
-        ret in prop_oneof![-600i64..2000, any::<i64>()],
+        ret in prop_oneof![-600i64..2000, any::<i64>(), Just(-14), 0i64..10],
         args in any::<[u64; 6]>(),
     ) -> RecordHeader {
         RecordHeader {
@@ -109,6 +109,8 @@ prop_compose! {
         beyond in 0usize..4,
         abi in prop_oneof![Just(1u8), Just(2)],
         details in prop::collection::vec(detail(), 3),
+        kernel_headers in prop::option::of(prop::collection::vec(any::<[u64; 8]>(), 0..8)),
+        kernel_lengths in prop::option::of((prop::collection::vec(any::<u32>(), 0..8), 0usize..4)),
     ) -> Vec<u8> {
         let mut call = Call {
             header: RecordHeader { abi, ..header },
@@ -157,6 +159,17 @@ prop_compose! {
             }
             rest.extend(section(kind, body.len(), body.len(), messages.len(), Status::Read));
             rest.extend(body);
+        }
+        if let Some(headers) = &kernel_headers {
+            let len = size_of_val(headers.as_slice());
+            rest.extend(section(SectionKind::KernelHeaders, len, len, headers.len(), Status::Read));
+            rest.extend(headers.as_bytes());
+        }
+        if let Some((lengths, beyond)) = &kernel_lengths {
+            let (len, full) = (4 * lengths.len(), 4 * (lengths.len() + beyond));
+            rest.extend(section(SectionKind::KernelLengths, len, full, lengths.len(), Status::Read));
+            rest.extend(lengths.as_bytes());
+            rest.resize(rest.len().next_multiple_of(8), 0xaa);
         }
         call.header.len = u32::try_from(size_of::<Call>() + rest.len()).unwrap();
         let mut bytes = call.as_bytes().to_vec();

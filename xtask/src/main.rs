@@ -77,6 +77,10 @@ enum Chore {
         /// Put the guests' tables of results into tracer/docs/KERNELS.md.
         #[arg(long, requires = "guest")]
         write_results: bool,
+        /// In guests run only the tests whose names have this in them, with every hook;
+        /// there are no tables then.
+        #[arg(long, value_name = "NAME", requires = "guest", conflicts_with = "write_results")]
+        only: Option<String>,
         /// Groups to run: fmt, clippy, ebpf, unit, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
@@ -101,8 +105,9 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Docs { check } => docs::main(&workspace, check),
         Chore::Run { args } => run::main(&workspace, &args),
-        Chore::Test { no_setup, guest, write_results, groups } => {
+        Chore::Test { no_setup, guest, write_results, only, groups } => {
             let selection = test::Selection::new(groups, guest)?.writing_results(write_results)?;
+            let selection = selection.only(only);
             test::main(&workspace, no_setup, &selection)
         }
     }

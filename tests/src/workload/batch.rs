@@ -231,6 +231,31 @@ impl Batch {
         self.arena.get(self.control_at(i), CONTROL_LEN)
     }
 
+    /// Whether the structures have 32-bit fields.
+    pub fn is_compat(&self) -> bool {
+        self.layout.word == 4
+    }
+
+    /// Where message `i`'s header says that its name buffer lies.
+    pub fn name_addr(&self, i: usize) -> u64 {
+        self.field(i, self.layout.name, self.layout.word)
+    }
+
+    /// Where message `i`'s own name buffer lies.
+    pub fn own_name(&self, i: usize) -> u64 {
+        self.arena.addr(self.name_at(i))
+    }
+
+    /// Sets `msg_len` of message `i`.
+    pub fn set_len(&self, i: usize, len: u32) {
+        self.set_field(i, self.layout.len, 4, len.into());
+    }
+
+    /// Sets `msg_flags` of message `i`.
+    pub fn set_flags(&self, i: usize, flags: u32) {
+        self.set_field(i, self.layout.flags, 4, flags.into());
+    }
+
     /// `msg_len` of message `i`.
     pub fn len(&self, i: usize) -> u64 {
         self.field(i, self.layout.len, 4)

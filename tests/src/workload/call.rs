@@ -168,7 +168,7 @@ impl Made<'_> {
             truth["cpu"] = json!(cpu);
         }
         if received > 0 {
-            truth["messages"] = (0..shown).map(|i| self.message(i)).collect();
+            truth["messages"] = self.messages(shown);
         }
         if received > shown {
             truth["truncated"] = json!({"messages": received - shown});
@@ -256,6 +256,16 @@ impl Made<'_> {
             }
         }
         truth
+    }
+
+    /// The first messages, as they lie in the batch.
+    pub fn messages(&self, count: usize) -> Value {
+        (0..count).map(|i| self.message(i)).collect()
+    }
+
+    /// Whether the timeout lies where it can't be read, so that the call does not know it.
+    pub fn timeout_is_closed(&self) -> bool {
+        self.call.timeout_at.is_some() && self.call.timeout.is_none()
     }
 
     fn message(&self, i: usize) -> Value {

@@ -11,6 +11,8 @@ pub mod batch;
 pub mod blocking;
 pub mod call;
 pub mod compat;
+pub mod conclusions;
+pub mod delivered;
 mod describe;
 pub mod detail;
 pub mod entry;
@@ -22,6 +24,7 @@ pub mod kinds;
 mod namespaces;
 pub mod options;
 pub mod process;
+pub mod races;
 pub mod received;
 pub mod signals;
 pub mod sockets;
@@ -90,6 +93,16 @@ const SCENARIOS: &[Scenario] = &[
     ("cold", "headers and timeout in pages that are not present", errors::cold),
     ("edge", "headers and names that end where memory does", errors::edge),
     ("blocking", "a blocking call with a timeout, served by another thread", blocking::served),
+    ("risk", "calls that may block for good, and that nearly may", conclusions::risk),
+    ("fit", "what just fits its buffers and what does not", conclusions::fit),
+    ("races", "memory that changes and changes back while calls block", races::unseen),
+    ("races-compat", "the same by int $0x80", races::unseen),
+    ("no-races", "changes where the kernel does not look, and none", races::seen),
+    ("no-races-compat", "the same by int $0x80", races::seen),
+    ("delivered", "EFAULT after messages were received", delivered::delivered),
+    ("delivered-compat", "the same by int $0x80", delivered::delivered),
+    ("undelivered", "EFAULT before any was", delivered::undelivered),
+    ("undelivered-compat", "the same by int $0x80", delivered::undelivered),
     ("swapped", "a header that changes while the call blocks", blocking::swapped),
     ("no-timeout", "a blocking call without a timeout", blocking::no_timeout),
     ("expired", "a timeout that passes before the first datagram", blocking::expired),

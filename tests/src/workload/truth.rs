@@ -10,8 +10,9 @@
 //! | `{"$reasons":[R,…]}` | be an object with at least one entry, every value among R |
 //!
 //! `$kernel_copy`, beside an event's own fields, is `args.timeout.requested` as hooks
-//! show it that see the kernel's copy: see [`crate::hook`]. `$seen` is what the caller saw
-//! of the call, for tests that ask whether it sees the same without a tracer.
+//! show it that see the kernel's copy, and `$with` what is different for tracers that
+//! capture more of the kernel's own copies: see [`crate::hook`]. `$seen` is what the
+//! caller saw of the call, for tests that ask whether it sees the same without a tracer.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

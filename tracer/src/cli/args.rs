@@ -234,7 +234,8 @@ pub enum Detail {
     Call,
     /// Lengths, flags and source addresses of the messages too
     Messages,
-    /// iovecs and control messages too, and payload with --payload
+    /// iovecs and control messages too, what the kernel itself went by, and payload with
+    /// --payload
     Full,
 }
 

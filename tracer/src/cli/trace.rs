@@ -11,6 +11,7 @@ use std::{
 
 use clap::ValueEnum;
 use tracer_common::{
+    copies::Copies,
     detail::{self, MAX_PAYLOADS},
     registry::{EVENTS, Event},
 };
@@ -94,6 +95,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         hook: hook.into(),
         kernel: live.kernel().to_owned(),
         events: options.select.events.iter().map(|event| event.name.into()).collect(),
+        kernel_copies: (options.capture.detail == Detail::Full)
+            .then(|| live.plan().copies.names().map(Into::into).collect()),
     };
     let run = this_run();
     let mut pipeline = Pipeline::new(stream, clock, outputs);
@@ -171,10 +174,19 @@ impl Session {
         if !self.quiet {
             let plan = self.live.plan();
             diagnostics::say(format_args!(
-                "attached: hook {}{}, events {}, processes {processes}",
+                "attached: hook {}{}, events {}, processes {processes}{}",
                 plan.hook.name(),
                 if plan.typed && plan.hook == Hook::RawTracepoint { " (typed)" } else { "" },
-                events.join(",")
+                events.join(","),
+                // Asked for and not to be had is worth knowing.
+                match (options.capture.detail, plan.copies == Copies::NONE) {
+                    (Detail::Full, true) => ", no copies of the kernel's own".to_owned(),
+                    (Detail::Full, false) => {
+                        let names: Vec<_> = plan.copies.names().collect();
+                        format!(", the kernel's own {}", names.join(" and "))
+                    }
+                    _ => String::new(),
+                }
             ));
         }
         if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {

@@ -1,7 +1,7 @@
 //! Conclusions about a call, from what was captured of it. A finding is drawn only where
 //! everything that it takes is known: silence is no proof of the contrary.
 
-use tracer_common::record::flags;
+use tracer_common::record::{Mmsghdr, flags};
 
 use crate::{
     event::{Event, Known, Timespec, Value},
@@ -22,7 +22,7 @@ const fn finding(name: &'static str, when: &'static str) -> Finding {
 }
 
 /// All that there are, in the order in which they are given.
-pub const ALL: [Finding; 7] = [
+pub const ALL: [Finding; 9] = [
     finding(
         "timeout_overrun",
         "`latency_ns` exceeds the requested timeout by more than 10 ms: the kernel looks at \
@@ -40,10 +40,20 @@ pub const ALL: [Finding; 7] = [
          whatever it is",
     ),
     finding(
+        "delivered_then_efault",
+        "the call returned EFAULT, and the kernel had received messages in it: see below",
+    ),
+    finding(
         "changed_during_call",
         "an address or a length that the kernel never writes (`msg_name`, `msg_iov`, \
          `msg_iovlen`, `msg_control` of a message received) differs between the beginning and \
          the end",
+    ),
+    finding(
+        "kernel_saw_other",
+        "a message has `kernel`: the kernel's own copy is not what lies in the memory that is \
+         shown, since something changed that while the call ran. Drawn with `--detail full`, \
+         where `kernel_copies` says that there are any",
     ),
     finding(
         "payload_truncated",
@@ -75,7 +85,9 @@ pub fn findings(record: &Record<'_>, event: &Event) -> Vec<&'static str> {
         timeout_overrun(event),
         blocks_forever_risk(event),
         deferred_error(event),
-        changed_during_call(record),
+        event.delivered.is_some(),
+        changed_during_call(record, event),
+        kernel_saw_other(event),
         flagged(MSG_TRUNC),
         flagged(MSG_CTRUNC),
         record.has(flags::CALLER_64BIT),
@@ -133,14 +145,25 @@ fn deferred_error(event: &Event) -> bool {
 }
 
 /// What the kernel never writes of a message's header differs between entry and exit.
-fn changed_during_call(record: &Record<'_>) -> bool {
+fn changed_during_call(record: &Record<'_>, event: &Event) -> bool {
     let Some(messages) = &record.messages else { return false };
-    let both = messages.entry.len().min(messages.exit.len());
+    // Of a call that returned EFAULT there are headers beyond those received.
+    let shown = event.messages.as_ref().and_then(|shown| shown.0.as_ref()).map_or(0, Vec::len);
+    let both = messages.entry.len().min(messages.exit.len()).min(shown);
     (0..both).any(|i| match (messages.entry.get(i), messages.exit.get(i)) {
-        (Some(entry), Some(exit)) => {
-            (entry.name, entry.iov, entry.iovlen, entry.control)
-                != (exit.name, exit.iov, exit.iovlen, exit.control)
-        }
+        (Some(entry), Some(exit)) => differs(&entry, &exit),
         _ => false,
     })
+}
+
+/// Whether two copies of a header differ in what the kernel never writes.
+pub fn differs(entry: &Mmsghdr, exit: &Mmsghdr) -> bool {
+    (entry.name, entry.iov, entry.iovlen, entry.control)
+        != (exit.name, exit.iov, exit.iovlen, exit.control)
+}
+
+/// The kernel's own copy of a message, or its length, is not what is shown.
+fn kernel_saw_other(event: &Event) -> bool {
+    let messages = event.messages.as_ref().and_then(|messages| messages.0.as_ref());
+    messages.is_some_and(|all| all.iter().any(|message| message.kernel.is_some()))
 }

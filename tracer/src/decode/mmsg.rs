@@ -2,18 +2,28 @@
 
 use tracer_common::record::{Mmsghdr, Status, flags};
 
-use super::{Missing, args::flag_names, control, iov, payload, sockaddr, unseen};
+use super::{
+    Missing,
+    args::flag_names,
+    control,
+    copies::{self, Delivered},
+    iov, payload, sockaddr, unseen,
+};
 use crate::{
     event::{Control, InOut, Item, Known, Message, MessageFlags, Name, Reason, Truncated},
     record::{self, Messages, Part, Record},
 };
 
-/// The messages of a call that received any, and how many did not fit.
+/// The messages of a call that received any, and how many did not fit. Of one that
+/// returned EFAULT, those that were `delivered` all the same, and that the kernel was done
+/// with.
 pub fn decode(
     record: &Record<'_>,
+    delivered: Option<Delivered>,
     missing: &mut Missing,
 ) -> (Option<Known<Vec<Message>>>, Option<Truncated>) {
-    let received = u64::try_from(record.call.header.ret).unwrap_or(0);
+    let complete = delivered.map(|delivered| delivered.complete);
+    let received = complete.unwrap_or_else(|| u64::try_from(record.call.header.ret).unwrap_or(0));
     if received == 0 || record.has(flags::NO_RETURN) || record.has(flags::NO_MESSAGES) {
         return (None, None);
     }
@@ -23,20 +33,22 @@ pub fn decode(
         missing.insert("messages".to_owned(), reason);
         return (Some(Known(None)), None);
     };
-    let kept = u64::try_from(messages.exit.wanted).unwrap_or(u64::MAX);
+    let kept = u64::try_from(messages.exit.wanted).unwrap_or(u64::MAX).min(received);
     let messages_cut = received.saturating_sub(kept);
     let mut truncated = Truncated { messages: messages_cut, ..Truncated::default() };
-    let list = list(record, messages, missing, &mut truncated);
+    let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+    let list = list(record, messages, kept, missing, &mut truncated);
     (Some(Known(list)), (truncated != Truncated::default()).then_some(truncated))
 }
 
 fn list(
     record: &Record<'_>,
     messages: &Messages<'_>,
+    wanted: usize,
     missing: &mut Missing,
     truncated: &mut Truncated,
 ) -> Option<Vec<Message>> {
-    let (wanted, read) = (messages.exit.wanted, messages.exit.len());
+    let read = messages.exit.len().min(wanted);
     if read < wanted {
         let path = if read == 0 { "messages".to_owned() } else { range(read, wanted, "") };
         missing.insert(path, Reason::Fault);
@@ -59,14 +71,17 @@ fn list(
         let header = messages.exit.get(i)?;
         let entry = messages.entry.get(i);
         let mut message = one(i, header, entry, messages.names.get(i), missing);
-        detail(&mut message, record, &messages.detail, i, missing, truncated);
+        let iovs = detail(&mut message, record, &messages.detail, i, missing, truncated);
+        message.kernel = copies::decode(record, i, entry.as_ref(), &header, iovs.as_ref());
+        message.iov = iovs.map(|iovs| iovs.shown);
         list.push(message);
     }
+    copies::note_missing(record, read, missing);
     Some(list)
 }
 
 /// `messages[3].field`, or `messages[3..64].field` for more than one.
-fn range(from: usize, to: usize, field: &str) -> String {
+pub fn range(from: usize, to: usize, field: &str) -> String {
     if to - from == 1 {
         format!("messages[{from}]{field}")
     } else {
@@ -94,6 +109,7 @@ fn one(
             items: None,
         },
         payload: None,
+        kernel: None,
     }
 }
 
@@ -118,7 +134,7 @@ fn source(i: usize, name: Option<&record::Name<'_>>, missing: &mut Missing) -> O
     }
 }
 
-/// Adds what `--detail full` shows.
+/// Adds what `--detail full` shows, but for the iovecs, which it returns.
 fn detail(
     message: &mut Message,
     record: &Record<'_>,
@@ -126,12 +142,12 @@ fn detail(
     i: usize,
     missing: &mut Missing,
     truncated: &mut Truncated,
-) {
+) -> Option<iov::Iovs> {
     if let Some(parts) = &detail.control {
         let room = message.control.len_in;
         message.control.items = Some(items(parts.get(i), room, record, i, missing, truncated));
     }
-    let Some(parts) = &detail.iovs else { return };
+    let parts = detail.iovs.as_ref()?;
     let iovs = iov::decode(parts.get(i), record.abi, i, missing);
     truncated.iov = truncated.iov.saturating_add(iovs.left_out);
     message.payload = Some(Known(detail.payload.as_ref().and_then(|parts| {
@@ -139,8 +155,8 @@ fn detail(
         truncated.payload_bytes = truncated.payload_bytes.saturating_add(left_out);
         payload
     })));
-    message.iov = Some(iovs.shown);
     message.iovlen = Some(Known(iovs.count));
+    Some(iovs)
 }
 
 /// The control messages, for which the caller had so much room.

@@ -14,6 +14,7 @@
 mod args;
 mod clock;
 mod control;
+mod copies;
 pub mod findings;
 mod iov;
 mod mmsg;
@@ -62,7 +63,8 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     }
     let exit = clock.wall(header.exit_ns);
     let args = args::decode(record, &mut missing);
-    let (messages, truncated) = mmsg::decode(record, &mut missing);
+    let delivered = copies::delivered(record);
+    let (messages, truncated) = mmsg::decode(record, delivered, &mut missing);
     let socket = socket::decode(record, &mut missing);
     let mut event = Event {
         schema: SCHEMA,
@@ -82,6 +84,7 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
         ret: returned.then_some(header.ret),
         error: if returned { error(header.ret) } else { None },
         latency_ns: (began && returned).then(|| header.exit_ns.saturating_sub(header.entry_ns)),
+        delivered: delivered.map(|delivered| delivered.count),
         messages,
         truncated,
         findings: Vec::new(),

@@ -20,7 +20,7 @@ pub struct Iovec {
     pub len: u64,
 }
 
-fn address<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn address<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("{value:#x}"))
 }
 

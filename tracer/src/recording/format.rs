@@ -6,6 +6,7 @@
 //! place is found too.
 
 use tracer_common::{
+    copies::Copies,
     detail::{Detail, MAX_PAYLOAD, MAX_PAYLOADS},
     record::{MAX_MESSAGES, max_len},
 };
@@ -24,10 +25,11 @@ pub const FIRST_VERSION: &[u8] = b"{\"schema\":\"tracer.recording/1\"";
 /// Longest body that is believed.
 pub const MAX_BODY: usize = 1 << 22;
 const _: () = {
+    let copies = Copies { headers: true, lengths: true };
     let detail = Detail::full(MAX_PAYLOADS / MAX_MESSAGES);
-    assert!(max_len(MAX_MESSAGES, &detail) <= MAX_BODY);
+    assert!(max_len(MAX_MESSAGES, &detail, &copies) <= MAX_BODY);
     let fewest = MAX_PAYLOADS / MAX_PAYLOAD;
-    assert!(max_len(fewest, &Detail::full(MAX_PAYLOAD)) <= MAX_BODY);
+    assert!(max_len(fewest, &Detail::full(MAX_PAYLOAD), &copies) <= MAX_BODY);
 };
 
 /// Kinds of frames.

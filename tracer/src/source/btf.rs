@@ -15,6 +15,8 @@ const MAGIC: u16 = 0xeb9f;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_TYPEDEF: u32 = 8;
 
 /// A parsed BTF blob.
 pub struct Btf {
@@ -76,7 +78,7 @@ impl Btf {
                     // STRUCT, UNION, DATASEC, ENUM64
                     KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * members,
                     // ENUM, FUNC_PROTO
-                    6 | 13 => 8 * members,
+                    KIND_ENUM | 13 => 8 * members,
                     _ => 0,
                 };
         }
@@ -111,9 +113,35 @@ impl Btf {
         self.u32(self.position(id)? + 8)
     }
 
+    /// The value of an enumerator.
+    ///
+    /// # Errors
+    /// [`BtfError`]
+    pub fn enumerator(&self, enumeration: &str, name: &str) -> Result<u32, BtfError> {
+        let at = self.position(self.named(KIND_ENUM, enumeration)?)?;
+        for i in 0..self.u32(at + 4)? as usize & 0xffff {
+            let item = at + 12 + 8 * i;
+            if self.is_string(self.u32(item)? as usize, name) {
+                return self.u32(item + 4);
+            }
+        }
+        Err(BtfError::NotFound { path: format!("{enumeration}.{name}") })
+    }
+
+    /// Whether there is a raw tracepoint of a name, whose arguments the kernel describes
+    /// by a typedef.
+    pub fn has_tracepoint(&self, name: &str) -> bool {
+        self.named(KIND_TYPEDEF, &format!("btf_trace_{name}")).is_ok()
+    }
+
     fn structure(&self, name: &str) -> Result<u32, BtfError> {
+        self.named(KIND_STRUCT, name)
+    }
+
+    /// The first type of a kind and name.
+    fn named(&self, kind: u32, name: &str) -> Result<u32, BtfError> {
         for (id, &at) in self.types.iter().enumerate().skip(1) {
-            if self.u32(at + 4)? >> 24 & 0x1f == KIND_STRUCT
+            if self.u32(at + 4)? >> 24 & 0x1f == kind
                 && self.is_string(self.u32(at)? as usize, name)
             {
                 // Ids are 32 bits by the format.
@@ -154,7 +182,7 @@ impl Btf {
     fn resolved(&self, mut id: u32) -> Result<u32, BtfError> {
         loop {
             let at = self.position(id)?;
-            if !matches!(self.u32(at + 4)? >> 24 & 0x1f, 8 | 9 | 10 | 11 | 18) {
+            if !matches!(self.u32(at + 4)? >> 24 & 0x1f, KIND_TYPEDEF | 9 | 10 | 11 | 18) {
                 return Ok(id);
             }
             id = self.u32(at + 8)?;

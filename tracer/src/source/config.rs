@@ -3,7 +3,8 @@
 
 use tracer_common::{
     check::{Check, MAX_CHECKS},
-    config::{Config, MAX_RULES, Rule, filter, rule, scratch_size, thread_size},
+    config::{Config, MAX_RULES, Rule, copies_at, filter, rule, scratch_size, thread_size},
+    copies::Copies,
     detail::Detail,
     record::MAX_MESSAGES,
     registry::Event,
@@ -71,11 +72,24 @@ pub struct Options {
     pub unrolled: bool,
 }
 
+impl Options {
+    /// What to keep of the kernel's own copies, out of what it offers. They take a
+    /// program for each message, or even for each receive of every process, so that only
+    /// messages in full have them.
+    pub fn copies(&self, offered: Copies) -> Copies {
+        if self.detail == Detail::NONE { Copies::NONE } else { offered }
+    }
+}
+
 /// Size of a thread's entry: with space to put a record together where programs
 /// can be preempted.
-pub fn entry_size(options: &Options, hook: Hook) -> usize {
-    let size = thread_size(options.messages);
-    if hook == Hook::Fentry { size + scratch_size(options.messages, &options.detail) } else { size }
+pub fn entry_size(options: &Options, plan: &Plan) -> usize {
+    let size = thread_size(options.messages, &plan.copies);
+    if plan.hook == Hook::Fentry {
+        size + scratch_size(options.messages, &options.detail, &plan.copies)
+    } else {
+        size
+    }
 }
 
 /// The configuration that the programs are loaded with.
@@ -116,7 +130,7 @@ pub fn configure(
             return Err(SourceError::NoSuchSyscall { event: event.name, arch: arch() });
         }
     }
-    let entry = entry_size(options, plan.hook);
+    let entry = entry_size(options, plan);
     let memory = if options.detail == Detail::NONE {
         THREADS_MEMORY
     } else {
@@ -124,6 +138,8 @@ pub fn configure(
     };
     let threads = memory / entry;
     let preemptible = plan.hook == Hook::Fentry;
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(0);
+    let copies = copies_at(options.messages);
     Ok(Config {
         rules,
         rule_count: u32::try_from(count).unwrap_or(0),
@@ -135,16 +151,20 @@ pub fn configure(
         task_direct: u32::from(plan.typed && helpers.current_task_btf),
         task_unknown: layout.task_unknown,
         preemptible: u32::from(preemptible),
-        scratch_at: if preemptible {
-            u32::try_from(thread_size(options.messages)).unwrap_or(0)
-        } else {
-            0
-        },
+        scratch_at: if preemptible { size(thread_size(options.messages, &plan.copies)) } else { 0 },
         task_pt_regs: u32::from(plan.typed && helpers.task_pt_regs),
         iovs: options.detail.iovs,
         control: options.detail.control,
         payload: options.detail.payload,
-        detail_room: u32::try_from(options.detail.room(options.messages)).unwrap_or(0),
+        detail_room: size(options.detail.room(options.messages)),
+        kernel_headers_at: if plan.copies.headers { size(copies) } else { 0 },
+        kernel_lengths_at: if plan.copies.lengths {
+            size(copies + plan.copies.lengths_after(options.messages))
+        } else {
+            0
+        },
+        copies_room: size(plan.copies.room(options.messages)),
+        iter: layout.iter,
         entry_count: counted(&options.filters.checks.entry)?,
         exit_count: counted(&options.filters.checks.exit)?,
         entry_checks: listed(&options.filters.checks.entry),

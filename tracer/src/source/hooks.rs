@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fs, io};
 
 use aya::programs::ProgramType;
-use tracer_common::registry::Event;
+use tracer_common::{copies::Copies, registry::Event};
 
 use super::{
     error::SourceError,
@@ -13,6 +13,11 @@ use super::{
 /// The function that every way to make the call goes through, and that has the
 /// timeout as the kernel sees it (net/socket.c).
 const RECEIVE: &str = "do_recvmmsg";
+/// The function that receives one message, with the kernel's own copy of its header
+/// (net/socket.c).
+const MESSAGE: &str = "____sys_recvmsg";
+/// The tracepoint that has the length of each message received, from Linux 6.3.
+const LENGTH: &str = "sock_recv_length";
 /// What kprobes are attached through.
 const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe/type";
 
@@ -159,8 +164,17 @@ pub struct Attachment {
     pub kind: Kind,
     /// The tracepoint or function.
     pub target: String,
-    /// Whether calls are traced without it too.
-    pub optional: bool,
+    /// What it adds to calls that are traced without it too.
+    pub adds: Option<Addition>,
+}
+
+/// What a call can be traced without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addition {
+    /// The kernel's own timeout.
+    Timeout,
+    /// Its own copies of headers, or the lengths of messages.
+    Copies,
 }
 
 /// What goes where for one hook.
@@ -172,13 +186,15 @@ pub struct Plan {
     pub typed: bool,
     /// Whether the timeout is the kernel's own copy.
     pub kernel_timeout: bool,
+    /// What is kept of the kernel's own copies of messages.
+    pub copies: Copies,
     /// In the order of attaching: what ends a call before what begins one, so that
     /// a call that was seen to begin is seen to end.
     pub attachments: Vec<Attachment>,
 }
 
 impl Plan {
-    /// The plan for a hook.
+    /// The plan for a hook, with as much of `copies` as the hook and the kernel offer.
     ///
     /// # Errors
     /// [`SourceError::NoHook`] where the kernel lacks the functions.
@@ -189,6 +205,7 @@ impl Plan {
         events: &[&'static Event],
         follow: bool,
         kernel: &str,
+        mut copies: Copies,
     ) -> Result<Self, SourceError> {
         let form = |looped, unrolled| if helpers.bpf_loop { looped } else { unrolled };
         let (exit, exits) = match hook {
@@ -214,27 +231,31 @@ impl Plan {
             Hook::Kprobe => (form("enter_kprobe", "enter_kprobe_unrolled"), Kind::Kprobe),
         };
         let mut attachments = Vec::new();
-        let mut add = |program, kind, target: &str, optional| {
-            attachments.push(Attachment { program, kind, target: target.to_owned(), optional });
+        let mut add = |program, kind, target: &str, adds| {
+            attachments.push(Attachment { program, kind, target: target.to_owned(), adds });
         };
         if follow {
-            add("process_fork", Kind::Raw, "sched_process_fork", false);
+            add("process_fork", Kind::Raw, "sched_process_fork", None);
         }
-        add("process_exit", Kind::Raw, "sched_process_exit", false);
-        add("signal_deliver", Kind::Raw, "signal_deliver", false);
+        add("process_exit", Kind::Raw, "sched_process_exit", None);
+        add("signal_deliver", Kind::Raw, "signal_deliver", None);
         let mut kernel_timeout = false;
+        copies.headers &= matches!(hook, Hook::Fentry | Hook::Kprobe);
+        if copies.lengths {
+            add("recv_length", Kind::Raw, LENGTH, Some(Addition::Copies));
+        }
         match hook {
             Hook::RawTracepoint => {
-                add(exit, exits, "sys_exit", false);
-                add(enter, enters, "sys_enter", false);
+                add(exit, exits, "sys_exit", None);
+                add(enter, enters, "sys_enter", None);
             }
             Hook::Tracepoint => {
                 let names = || events.iter().copied().filter_map(native);
                 for name in names() {
-                    add(exit, exits, &format!("sys_exit_{name}"), false);
+                    add(exit, exits, &format!("sys_exit_{name}"), None);
                 }
                 for name in names() {
-                    add(enter, enters, &format!("sys_enter_{name}"), false);
+                    add(enter, enters, &format!("sys_enter_{name}"), None);
                 }
             }
             Hook::Fentry if !typed => {
@@ -247,24 +268,29 @@ impl Plan {
                 });
             }
             Hook::Fentry | Hook::Kprobe => {
-                let (found, receive) = functions(events, hook, kernel)?;
-                for function in &found {
-                    add(exit, exits, function, false);
+                let (found, symbols) = functions(events, hook, kernel)?;
+                let kprobe = hook == Hook::Kprobe;
+                copies.headers &= symbols.contains(MESSAGE);
+                if copies.headers {
+                    let header = if kprobe { "header_kprobe" } else { "header_fentry" };
+                    add(header, enters, MESSAGE, Some(Addition::Copies));
                 }
                 for function in &found {
-                    add(enter, enters, function, false);
+                    add(exit, exits, function, None);
                 }
-                if receive {
+                for function in &found {
+                    add(enter, enters, function, None);
+                }
+                if symbols.contains(RECEIVE) {
                     kernel_timeout = true;
-                    let kprobe = hook == Hook::Kprobe;
                     let left = if kprobe { "timeout_kretprobe" } else { "timeout_fexit" };
                     let begun = if kprobe { "timeout_kprobe" } else { "timeout_fentry" };
-                    add(left, exits, RECEIVE, true);
-                    add(begun, enters, RECEIVE, true);
+                    add(left, exits, RECEIVE, Some(Addition::Timeout));
+                    add(begun, enters, RECEIVE, Some(Addition::Timeout));
                 }
             }
         }
-        Ok(Self { hook, typed, kernel_timeout, attachments })
+        Ok(Self { hook, typed, kernel_timeout, copies, attachments })
     }
 
     /// The programs without which a call is not seen at all: with a kprobe, the one at
@@ -282,14 +308,14 @@ fn native(event: &Event) -> Option<&'static str> {
     event.syscalls_on(arch()).find(|syscall| syscall.abi.native()).map(|syscall| syscall.name)
 }
 
-/// The entry functions of the events' syscalls that this kernel has, and whether it
-/// has the one with the timeout. A kernel built without an ABI has no function for
+/// The entry functions of the events' syscalls that this kernel has, and all symbols
+/// that may be of interest. A kernel built without an ABI has no function for
 /// it; the native one must be there.
 fn functions(
     events: &[&'static Event],
     hook: Hook,
     kernel: &str,
-) -> Result<(Vec<String>, bool), SourceError> {
+) -> Result<(Vec<String>, HashSet<String>), SourceError> {
     let symbols = symbols()?;
     let mut found = Vec::new();
     for event in events {
@@ -309,7 +335,7 @@ fn functions(
             }
         }
     }
-    Ok((found, symbols.contains(RECEIVE)))
+    Ok((found, symbols))
 }
 
 /// The names of the kernel's functions that may be of interest.

@@ -11,6 +11,7 @@ use aya::{
 use sha2::{Digest, Sha256};
 use tracer_common::{
     config::{Config, scratch_size, verdict},
+    copies::Copies,
     record::MAX_MESSAGES_UNROLLED,
     stats::Stats,
 };
@@ -22,7 +23,7 @@ use super::{
     config::{Options, configure, entry_size},
     error::{SourceError, chain, is_for_lockdown},
     features::{self, Helpers, Kernel},
-    hooks::{AUTO, Attachment, Hook, Plan},
+    hooks::{AUTO, Addition, Attachment, Hook, Plan},
     object,
     offsets::{self, Layout},
 };
@@ -41,6 +42,13 @@ pub struct Live {
     config: Box<Config>,
     links: Vec<Link>,
     verified: Vec<Verified>,
+}
+
+/// A program that could not be verified or attached.
+struct Refused {
+    /// What it would have added.
+    adds: Option<Addition>,
+    error: SourceError,
 }
 
 /// A hook that was tried and passed over.
@@ -147,10 +155,20 @@ impl Live {
                 None => hook.check(&options.events, &ground.kernel.release),
             };
             let attached = fit.and_then(|()| {
-                let loader = loader.take().unwrap_or_default();
-                let mut live = Self::load(options, *hook, &ground, loader)?;
-                live.attach(ground.btf.as_ref())?;
-                Ok(live)
+                let mut copies = options.copies(ground.layout.copies);
+                loop {
+                    let loader = loader.take().unwrap_or_default();
+                    let mut live = Self::load(options, *hook, &ground, loader, copies)?;
+                    match live.attach(ground.btf.as_ref()) {
+                        Ok(()) => return Ok(live),
+                        // Records would say that they had failed, where there are none.
+                        Err(Refused { adds: Some(Addition::Copies), error }) => {
+                            log::info!("{error}");
+                            copies = Copies::NONE;
+                        }
+                        Err(refused) => return Err(refused.error),
+                    }
+                }
             });
             match attached {
                 Ok(live) => return Ok((live, passed_over)),
@@ -170,6 +188,7 @@ impl Live {
         hook: Hook,
         ground: &Ground,
         loader: EbpfLoader<'static>,
+        copies: Copies,
     ) -> Result<Self, SourceError> {
         let Ground { kernel, helpers, layout, btf } = ground;
         let plan = Plan::new(
@@ -179,14 +198,15 @@ impl Live {
             &options.events,
             options.filters.follow,
             &kernel.release,
+            copies,
         )?;
         let config = configure(options, *helpers, layout, &plan)?;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let thread = size(entry_size(options, plan.hook));
+        let thread = size(entry_size(options, &plan));
         let object = object::resized(&[
             ("THREADS", thread),
             ("BLANK", thread),
-            ("SCRATCH", size(scratch_size(options.messages, &options.detail))),
+            ("SCRATCH", size(scratch_size(options.messages, &options.detail, &plan.copies))),
         ])?;
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
@@ -235,12 +255,12 @@ impl Live {
     /// Verifies and attaches every program. A call that begins after this has returned
     /// is seen from its beginning. What was attached when it fails is detached again
     /// as `self` is dropped.
-    fn attach(&mut self, btf: Option<&AyaBtf>) -> Result<(), SourceError> {
+    fn attach(&mut self, btf: Option<&AyaBtf>) -> Result<(), Refused> {
         // Verifying takes long beside attaching: all of it comes first where a
         // program is not made for one function.
         for attachment in &self.plan.attachments {
             let verified = attach::verify(&mut self.ebpf, attachment, btf)
-                .map_err(|error| self.wrap(attachment, error))?;
+                .map_err(|error| self.refused(attachment, error))?;
             self.verified.extend(verified);
         }
         for attachment in &self.plan.attachments {
@@ -249,14 +269,18 @@ impl Live {
                     self.links.push(link);
                     self.verified.extend(verified);
                 }
-                Err(error) if attachment.optional => {
+                Err(error) if attachment.adds == Some(Addition::Timeout) => {
                     log::info!("{}", self.wrap(attachment, error));
                     self.plan.kernel_timeout = false;
                 }
-                Err(error) => return Err(self.wrap(attachment, error)),
+                Err(error) => return Err(self.refused(attachment, error)),
             }
         }
         Ok(())
+    }
+
+    fn refused(&self, attachment: &Attachment, error: ProgramError) -> Refused {
+        Refused { adds: attachment.adds, error: self.wrap(attachment, error) }
     }
 
     fn wrap(&self, attachment: &Attachment, error: ProgramError) -> SourceError {

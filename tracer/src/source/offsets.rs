@@ -2,7 +2,8 @@
 //! and, where it has none, what is fixed by its interfaces.
 
 use tracer_common::{
-    config::{MAX_SOCK, Offsets, Registers},
+    config::{IterKinds, MAX_SOCK, Offsets, Registers},
+    copies::Copies,
     record::unknown,
 };
 
@@ -23,6 +24,10 @@ pub struct Layout {
     pub compat_mask: u64,
     /// Fields of the task that can't be reached: bits of [`unknown`].
     pub task_unknown: u32,
+    /// Kinds of `struct iov_iter`.
+    pub iter: IterKinds,
+    /// The kernel's own copies that can be reached.
+    pub copies: Copies,
 }
 
 /// `__USER_CS` (arch/x86/include/asm/segment.h): code of 64 bits.
@@ -45,6 +50,9 @@ pub fn resolve(btf: Option<&Btf>, kernel: &Kernel) -> Result<Layout, SourceError
         (other, _) => return Err(SourceError::Architecture(other)),
     };
     task(btf, &mut layout);
+    if let Some(btf) = btf {
+        copies(btf, &mut layout);
+    }
     Ok(layout)
 }
 
@@ -58,6 +66,9 @@ fn x86_from_btf(btf: &Btf) -> Option<Layout> {
         code64: USER_CS,
         function_ret: reg("ax")?,
         function_first: reg("di")?,
+        function_second: reg("si")?,
+        function_third: reg("dx")?,
+        function_fourth: reg("cx")?,
         function_fifth: reg("r8")?,
         native: [reg("di")?, reg("si")?, reg("dx")?, reg("r10")?, reg("r8")?, reg("r9")?],
         compat: [reg("bx")?, reg("cx")?, reg("dx")?, reg("si")?, reg("di")?, reg("bp")?],
@@ -67,7 +78,7 @@ fn x86_from_btf(btf: &Btf) -> Option<Layout> {
         registers,
         offsets: Offsets { task_compat, ..Offsets::default() },
         compat_mask: TS_COMPAT,
-        task_unknown: 0,
+        ..Layout::default()
     })
 }
 
@@ -84,13 +95,16 @@ fn x86_fixed(kernel: &Kernel) -> Layout {
             code64: USER_CS,
             function_ret: 80,
             function_first: 112,
+            function_second: 104,
+            function_third: 96,
+            function_fourth: 88,
             function_fifth: 72,
             native: [112, 104, 96, 56, 72, 64],
             compat: [40, 88, 96, 104, 112, 32],
         },
         offsets: Offsets { task_compat, ..Offsets::default() },
         compat_mask: TS_COMPAT,
-        task_unknown: 0,
+        ..Layout::default()
     }
 }
 
@@ -106,6 +120,9 @@ fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
         code64: 0,
         function_ret: regs,
         function_first: regs,
+        function_second: regs + 8,
+        function_third: regs + 16,
+        function_fourth: regs + 24,
         function_fifth: regs + 32,
         native: args,
         compat: args,
@@ -115,7 +132,7 @@ fn arm64_from_btf(btf: &Btf) -> Option<Layout> {
         registers,
         offsets: Offsets { task_compat, ..Offsets::default() },
         compat_mask: TIF_32BIT,
-        task_unknown: 0,
+        ..Layout::default()
     })
 }
 
@@ -132,13 +149,16 @@ fn arm64_fixed() -> Layout {
             code64: 0,
             function_ret: 0,
             function_first: 0,
+            function_second: 8,
+            function_third: 16,
+            function_fourth: 24,
             function_fifth: 32,
             native: args,
             compat: args,
         },
         offsets: Offsets::default(),
         compat_mask: TIF_32BIT,
-        task_unknown: 0,
+        ..Layout::default()
     }
 }
 
@@ -241,6 +261,36 @@ fn socket(btf: Option<&Btf>, offsets: &mut Offsets) {
     let size = btf.and_then(|btf| known_socket(btf, offsets));
     offsets.sock_size = size.unwrap_or(0).min(u32::try_from(MAX_SOCK).unwrap_or(u32::MAX));
     offsets.tick_ns = tick_ns().unwrap_or(0);
+}
+
+/// Where the kernel's own copies of headers and lengths lie.
+fn copies(btf: &Btf, layout: &mut Layout) {
+    layout.copies.headers = message_header(btf, layout).is_some();
+    let socket = btf.offset("sock.sk_socket").ok().filter(|_| layout.offsets.sock_size != 0);
+    layout.offsets.sock_socket = socket.unwrap_or(0);
+    layout.copies.lengths = socket.is_some() && btf.has_tracepoint("sock_recv_length");
+}
+
+/// Fills in the offsets of a `struct msghdr`.
+fn message_header(btf: &Btf, layout: &mut Layout) -> Option<()> {
+    let find = |path: &str| btf.offset(path).ok();
+    let kind = |name: &str| btf.enumerator("iter_type", name).ok();
+    let offsets = &mut layout.offsets;
+    offsets.msg_control = find("msghdr.msg_control")?;
+    offsets.msg_controllen = find("msghdr.msg_controllen")?;
+    let iter = find("msghdr.msg_iter")?;
+    // Before 5.14 the kind is a word that shares its lowest bit with the direction.
+    let (kind_at, mask) = match find("iov_iter.iter_type") {
+        Some(at) => (at, 0xff),
+        None => (find("iov_iter.type")?, !1),
+    };
+    offsets.iter_type = iter + kind_at;
+    offsets.iter_count = iter + find("iov_iter.count")?;
+    offsets.iter_iov = iter + find("iov_iter.__iov").or_else(|| find("iov_iter.iov"))?;
+    offsets.iter_segs = iter + find("iov_iter.nr_segs")?;
+    let ubuf = kind("ITER_UBUF").unwrap_or(u32::MAX);
+    layout.iter = IterKinds { mask, iovec: kind("ITER_IOVEC")?, ubuf };
+    Some(())
 }
 
 /// How long a tick of the kernel's clock is. The kernel keeps SO_RCVTIMEO in ticks, so

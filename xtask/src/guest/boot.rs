@@ -21,11 +21,11 @@ use super::{
 use crate::{skip::Skip, workspace::Workspace};
 
 /// Runs all suites in one guest.
-pub fn boot(workspace: &Workspace, ready: &Ready) -> Run {
+pub fn boot(workspace: &Workspace, ready: &Ready, only: Option<&str>) -> Run {
     let start = Instant::now();
     let mut skips = Vec::new();
     let mut results = Results::default();
-    let (state, failed) = match run(workspace, ready, &mut results, &mut skips) {
+    let (state, failed) = match run(workspace, ready, only, &mut results, &mut skips) {
         Ok(end) => end,
         Err(error) => (format!("FAILED: {error:#}"), true),
     };
@@ -36,6 +36,7 @@ pub fn boot(workspace: &Workspace, ready: &Ready) -> Run {
 fn run(
     workspace: &Workspace,
     ready: &Ready,
+    only: Option<&str>,
     results: &mut Results,
     skips: &mut Vec<Skip>,
 ) -> Result<(String, bool)> {
@@ -43,7 +44,7 @@ fn run(
     let folder = workspace.target_dir().join("guest").join(guest.name);
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
     let (image, console) = (folder.join("initramfs"), folder.join("console"));
-    fs::write(&image, archive(guest, programs)?)
+    fs::write(&image, archive(guest, programs, only)?)
         .with_context(|| format!("can't write {}", image.display()))?;
     // Of an earlier run.
     let _ = fs::remove_file(&console);
@@ -205,7 +206,7 @@ fn print_test(guest: &Guest, test: &Test) {
 }
 
 /// The guest's root folder.
-fn archive(guest: &Guest, programs: &Programs) -> Result<Vec<u8>> {
+fn archive(guest: &Guest, programs: &Programs, only: Option<&str>) -> Result<Vec<u8>> {
     let mut archive = cpio::Archive::new()?;
     archive.copy("/init", &programs.init)?;
     archive.copy("/guest/tracer", &programs.tracer)?;
@@ -215,7 +216,7 @@ fn archive(guest: &Guest, programs: &Programs) -> Result<Vec<u8>> {
         archive.copy(&format!("/guest/{}", guest.arch.compat.name()), compat)?;
     }
     archive.copy("/guest/native", &programs.native)?;
-    let plan = suites::plan(guest, programs.compat.is_some());
+    let plan = suites::plan(guest, programs.compat.is_some(), only);
     archive.file("/guest/plan", plan.as_bytes())?;
     archive.finish()
 }

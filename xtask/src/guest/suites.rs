@@ -167,13 +167,26 @@ pub fn left_out(guest: &str) -> impl Iterator<Item = &'static LeftOut> {
     LEFT_OUT.iter().filter(move |row| row.guest.is_none_or(|name| name == guest))
 }
 
-/// What `guest-init` shall do; see there.
-pub fn plan(guest: &Guest, has_compat: bool) -> String {
+/// Tests of options that every hook takes that has something of its own for them.
+const BY_HOOK: (&str, &[&str]) = ("options::copies::", &["fentry", "kprobe"]);
+
+/// What `guest-init` shall do; see there. With `only`, no more than some tests with every
+/// hook, each with a tracer of its own.
+pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
     let mut plan = format!("results {}\ndeadline {SUITE_SECONDS}\n", guest.arch.results);
     plan += "env TRACER_BIN=/guest/tracer\nenv TRACER_TEST_SLOW=1\n";
     if has_compat {
         let compat = guest.arch.compat;
         let _ = writeln!(plan, "env {}=/guest/{}", compat.variable(), compat.name());
+    }
+    if let Some(only) = only {
+        for Hook { name, .. } in HOOKS {
+            if missing(guest.name, name).is_none() {
+                let _ = write!(plan, "section {name}\nenv TRACER_HOOK={name}\n");
+                let _ = writeln!(plan, "suite /guest/native {only}");
+            }
+        }
+        return plan;
     }
     for Hook { name, blind } in HOOKS {
         let file = format!("/tmp/{name}.json");
@@ -189,6 +202,10 @@ pub fn plan(guest: &Guest, has_compat: bool) -> String {
         }
         let _ = writeln!(plan, "\nsuite /guest/native --exact {ALONE}\nstop");
         plan += "suite /guest/native --ignored --exact shared::the_stream_is_sound\n";
+        let (tests, hooks) = BY_HOOK;
+        if hooks.contains(name) {
+            let _ = writeln!(plan, "suite /guest/native {tests}");
+        }
     }
     let hook = format!("env TRACER_HOOK={OPTIONS_HOOK}");
     let _ = write!(plan, "section options\n{hook}\nsuite /guest/native options::");
@@ -256,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_plan_of_a_guest() {
-        let plan = plan(&GUESTS[0], true);
+        let plan = plan(&GUESTS[0], true, None);
         let lines: Vec<_> = plan.lines().collect();
         assert_eq!(
             lines[..3],
@@ -271,5 +288,14 @@ mod tests {
             assert!(lines.contains(&line), "{plan}");
         }
         assert!(plan.contains(" --skip options::filters::tid "), "{plan}");
+        assert!(lines.contains(&"suite /guest/native options::copies::"), "{plan}");
+    }
+
+    #[test]
+    fn the_plan_of_some_tests() {
+        let plan = super::plan(&GUESTS[1], false, Some("copies"));
+        let wanted = "section kprobe\nenv TRACER_HOOK=kprobe\nsuite /guest/native copies\n";
+        assert!(plan.contains(wanted), "{plan}");
+        assert!(!plan.contains("tracer /guest/tracer"), "{plan}");
     }
 }

@@ -78,8 +78,8 @@ fn guests(
     selection: &Selection,
     left_out: &mut Vec<Skip>,
 ) -> Result<Outcome> {
-    let Selection { guests, write_results, .. } = selection;
-    guest::run(workspace, guests, *write_results, left_out).map(Outcome::Parts)
+    let Selection { guests, write_results, only, .. } = selection;
+    guest::run(workspace, guests, *write_results, only.as_deref(), left_out).map(Outcome::Parts)
 }
 
 fn unit(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {

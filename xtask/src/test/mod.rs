@@ -38,6 +38,8 @@ pub struct Selection {
     pub guests: Vec<String>,
     /// Whether the group `guest` writes its tables into the documentation.
     pub write_results: bool,
+    /// What the names of tests in guests must have in them.
+    pub only: Option<String>,
 }
 
 impl Selection {
@@ -48,7 +50,7 @@ impl Selection {
             guest::check_names(guests)?;
             groups.push("guest".to_owned());
         }
-        Ok(Self { groups, guests: guests.unwrap_or_default(), write_results: false })
+        Ok(Self { groups, guests: guests.unwrap_or_default(), write_results: false, only: None })
     }
 
     /// The same, with the tables of results written down or not. An error where that
@@ -59,6 +61,11 @@ impl Selection {
             bail!("--write-results is about all guests: give it with --guest, without names");
         }
         Ok(Self { write_results, ..self })
+    }
+
+    /// The same for the tests of guests that have this in their names.
+    pub fn only(self, only: Option<String>) -> Self {
+        Self { only, ..self }
     }
 }
 

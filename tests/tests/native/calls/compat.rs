@@ -81,6 +81,15 @@ mod socketcall {
     }
 }
 
+mod delivered {
+    /// In every ABI's own way to write the timeout back.
+    #[test]
+    fn then_efault() {
+        super::exact(module_path!(), "delivered-compat");
+        super::exact(module_path!(), "undelivered-compat");
+    }
+}
+
 mod x32 {
     use tests::{hook, skip::skip};
 

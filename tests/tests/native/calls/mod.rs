@@ -8,6 +8,7 @@ mod compat;
 mod confusion;
 mod errors;
 mod family;
+mod findings;
 mod processes;
 mod signals;
 mod sockets;

@@ -5,6 +5,7 @@ mod attaching;
 mod batches;
 mod checks;
 mod containers;
+mod copies;
 mod detail;
 mod expressions;
 mod filters;

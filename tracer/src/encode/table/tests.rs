@@ -53,6 +53,7 @@ fn event(ms: i64, pid: u32, comm: &[u8]) -> Event {
         ret: Some(0),
         error: None,
         latency_ns: Some(591),
+        delivered: None,
         messages: None,
         truncated: None,
         findings: Vec::new(),
@@ -105,6 +106,7 @@ fn message(len: u32, name: Option<Name>) -> Message {
         iovlen: None,
         control: Control { len_in: Some(0), len_out: 0, items: None },
         payload: None,
+        kernel: None,
     }
 }
 

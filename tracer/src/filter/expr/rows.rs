@@ -11,7 +11,8 @@ use super::field::{
     Value, Visit,
 };
 use crate::event::{
-    self, Arg, Event, FlagNames, Iovec, Item, Known, Message, Name, Payload, Symbol, Timespec, hex,
+    self, Arg, Event, FlagNames, Iovec, Item, Kernel, Known, Message, Name, Payload, Symbol,
+    Timespec, hex,
 };
 
 /// Fields of the event itself. `seq` is none: it numbers what passes the filters.
@@ -157,6 +158,7 @@ pub const EVENT: &[Row<Event>] = &[
         int(event.error.as_ref().map(|error| error.errno), visit)
     }),
     Row::nullable("latency_ns", Span, |event, visit| int(event.latency_ns, visit)),
+    Row::nullable("delivered", Unsigned, |event, visit| int(event.delivered, visit)),
     Row::nullable("messages", Object, |event, visit| {
         object(event.messages.as_ref().and_then(|messages| messages.0.as_ref()), visit)
     }),
@@ -246,6 +248,21 @@ pub const MESSAGE: &[Row<Message>] = &[
     Row::new("payload.text", Text, |message, visit| {
         let shown = payload(message).filter(|payload| !payload.redacted);
         shown.and_then(Payload::text).is_some_and(|shown| text(shown, visit))
+    }),
+    Row::new("kernel", Object, |message, visit| object(message.kernel.as_ref(), visit)),
+    Row::new("kernel.len", Unsigned, |message, visit| int(kernel(message).len, visit)),
+    Row::new("kernel.name", Pointer, |message, visit| int(kernel(message).name, visit)),
+    Row::new("kernel.iov.base", Pointer, |message, visit| {
+        int(kernel(message).iov.map(|iovec| iovec.base), visit)
+    }),
+    Row::new("kernel.iov.len", Unsigned, |message, visit| {
+        int(kernel(message).iov.map(|iovec| iovec.len), visit)
+    }),
+    Row::new("kernel.iovlen", Unsigned, |message, visit| int(kernel(message).iovlen, visit)),
+    Row::new("kernel.iov_bytes", Unsigned, |message, visit| int(kernel(message).iov_bytes, visit)),
+    Row::new("kernel.control", Pointer, |message, visit| int(kernel(message).control, visit)),
+    Row::new("kernel.controllen", Unsigned, |message, visit| {
+        int(kernel(message).controllen, visit)
     }),
 ];
 
@@ -443,6 +460,11 @@ fn items(message: &Message) -> &[Item] {
 
 fn payload(message: &Message) -> Option<&Payload> {
     message.payload.as_ref()?.0.as_ref()
+}
+
+/// What the kernel itself went by, where that differs.
+fn kernel(message: &Message) -> Kernel {
+    message.kernel.unwrap_or_default()
 }
 
 /// A number without a name is a text too.

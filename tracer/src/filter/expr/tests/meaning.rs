@@ -26,6 +26,7 @@ fn message(len: u32, name: Option<Name>, flag: Option<(u32, &'static str)>) -> M
         iov: None,
         iovlen: None,
         payload: None,
+        kernel: None,
     }
 }
 
@@ -81,6 +82,7 @@ fn failed() -> Event {
         ret: Some(-11),
         error: Some(Errno { name: "EAGAIN".into(), errno: 11 }),
         latency_ns: Some(5_000_000),
+        delivered: None,
         messages: None,
         truncated: None,
         findings: Vec::new(),
