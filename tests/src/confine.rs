@@ -21,6 +21,9 @@ pub enum Change<'a> {
     Descriptors(u64),
     /// This capability is not to be had (include/uapi/linux/capability.h).
     Incapable(u64),
+    /// It is in this cgroup, and in a cgroup namespace whose root that is; the hierarchy
+    /// of that is mounted here.
+    CgroupNamespace(&'a Path, &'a str),
 }
 
 /// What the child does before it becomes the program: prepared system calls only.
@@ -29,6 +32,7 @@ enum Step {
     Unmount(CString),
     Descriptors(u64),
     Incapable(u64),
+    CgroupNamespace { procs: CString, point: CString },
 }
 
 /// Prepares the command; as root.
@@ -44,6 +48,11 @@ pub fn confine(command: &mut Command, changes: &[Change<'_>]) {
             Change::Unmounted(path) => Step::Unmount(c(path)),
             Change::Descriptors(most) => Step::Descriptors(*most),
             Change::Incapable(capability) => Step::Incapable(*capability),
+            Change::CgroupNamespace(folder, point) => {
+                let procs = folder.join("cgroup.procs");
+                let procs = c(procs.to_str().expect("a path in UTF-8"));
+                Step::CgroupNamespace { procs, point: c(point) }
+            }
         })
         .collect();
     // SAFETY: between fork and exec the closure makes system calls and nothing else.
@@ -74,6 +83,15 @@ fn enter(steps: &[Step]) -> io::Result<()> {
                 Step::Descriptors(most) => {
                     let limit = libc::rlimit { rlim_cur: *most, rlim_max: *most };
                     check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+                }
+                Step::CgroupNamespace { procs, point } => {
+                    let file = libc::open(procs.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+                    // 0 is the process that writes.
+                    check(libc::c_int::from(libc::write(file, c"0".as_ptr().cast(), 1) != 1))?;
+                    check(libc::unshare(libc::CLONE_NEWCGROUP))?;
+                    while libc::umount2(point.as_ptr(), libc::MNT_DETACH) == 0 {}
+                    let kind = c"cgroup2".as_ptr();
+                    check(libc::mount(kind, point.as_ptr(), kind, 0, none.cast()))?;
                 }
                 // The program that root executes has what the bounding set allows.
                 Step::Incapable(capability) => {

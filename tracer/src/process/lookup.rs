@@ -17,7 +17,7 @@ use super::{
 use crate::{
     event::{Container, Reason},
     record::Record,
-    source::Hierarchy,
+    source::{Found, Hierarchy, holds},
 };
 
 /// Where things are looked up.
@@ -65,17 +65,23 @@ impl Lookup {
         // Its path could be looked up by the caller, but not whether it is that of this
         // cgroup: the caller may have been moved.
         let Some(hierarchy) = &self.hierarchy else { return (Err(Reason::NotCaptured), true) };
-        match hierarchy.path(id) {
-            Ok((path, whole)) => return (Ok(CgroupPath { path, whole }), true),
+        let whole = hierarchy.whole;
+        let is_in = |path: &[u8]| hierarchy.id(path).is_ok_and(|found| found == id);
+        let path = match hierarchy.find(id) {
+            Ok(Found::Path(path)) => return (Ok(CgroupPath { path, whole }), true),
+            // /proc shows those by `/..`.
+            Ok(Found::Outside(cgroup)) => {
+                caller.cgroup(|_| holds(&cgroup, caller.pid).unwrap_or(false))
+            }
             Err(error) if error.raw_os_error() == Some(libc::ESTALE) => {
                 return (Err(Reason::Gone), true);
             }
-            Err(error) => log::debug!("the path of cgroup {id} by its id: {error}"),
-        }
-        let path = caller.cgroup().and_then(|path| match hierarchy.id(&path) {
-            Ok(found) if found == id => Ok(CgroupPath { path, whole: hierarchy.whole }),
-            _ => Err(Reason::Gone),
-        });
+            Err(error) => {
+                log::debug!("the path of cgroup {id} by its id: {error}");
+                caller.cgroup(is_in)
+            }
+        };
+        let path = path.map(|path| CgroupPath { path, whole });
         let final_ = path.is_ok();
         (path, final_)
     }
@@ -109,11 +115,12 @@ impl Caller {
         self.ask(read).map(|path| path.into_os_string().into_vec())
     }
 
-    /// The path of the cgroup that it is in now.
-    fn cgroup(&self) -> Looked<Vec<u8>> {
+    /// The path of the cgroup that it is in now, if that is the one that is meant.
+    fn cgroup(&self, is_meant: impl FnOnce(&[u8]) -> bool) -> Looked<Vec<u8>> {
         let lines = self.cgroups()?;
         let v2 = lines.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"));
-        v2.map(<[u8]>::to_vec).ok_or(Reason::NotCaptured)
+        let path = v2.ok_or(Reason::NotCaptured)?;
+        if is_meant(path) { Ok(path.to_vec()) } else { Err(Reason::Gone) }
     }
 
     /// The container of its cgroups in v1 hierarchies: runtimes use the same path in all

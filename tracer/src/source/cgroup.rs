@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     os::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::{
@@ -16,6 +16,8 @@ use std::{
     },
     path::{Path, PathBuf},
 };
+
+use rustix::fs::{Mode, OFlags, openat};
 
 /// The id of the hierarchy's root (fs/kernfs/dir.c: the first that is given out).
 pub const ROOT: u64 = 1;
@@ -29,6 +31,14 @@ struct Handle {
     bytes: u32,
     kind: i32,
     id: [u8; 8],
+}
+
+/// Where a cgroup lies.
+pub enum Found {
+    /// At this path below the mount.
+    Path(Vec<u8>),
+    /// Outside of the part that is mounted; the directory itself.
+    Outside(OwnedFd),
 }
 
 /// The mounted hierarchy.
@@ -60,12 +70,12 @@ impl Hierarchy {
         found
     }
 
-    /// The path of a cgroup, and whether it is given from the hierarchy's root on.
+    /// Where a cgroup lies.
     ///
     /// # Errors
     /// ESTALE where there is no such cgroup any more, EPERM without
     /// CAP_DAC_READ_SEARCH.
-    pub fn path(&self, id: u64) -> io::Result<(Vec<u8>, bool)> {
+    pub fn find(&self, id: u64) -> io::Result<Found> {
         let mut handle = Handle { bytes: 8, kind: FILEID_KERNFS, id: id.to_ne_bytes() };
         // SAFETY: the kernel reads the handle's head and as many bytes as it says; the
         // descriptor is open.
@@ -82,21 +92,22 @@ impl Hierarchy {
         // SAFETY: a descriptor that was just opened and is nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let link = fs::read_link(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))?;
-        let link = link.into_os_string().into_vec();
-        Ok(self.below(without_mark(link, id)))
+        let link = without_mark(link.into_os_string().into_vec(), id);
+        Ok(self.below(&link).map_or(Found::Outside(fd), Found::Path))
     }
 
-    /// A path without that of the mount. What lies outside of the part that is mounted
-    /// is shown from the hierarchy's root on (fs/d_path.c, `prepend_path`).
-    fn below(&self, path: Vec<u8>) -> (Vec<u8>, bool) {
+    /// A path without that of the mount; none where it is not below it. The kernel shows
+    /// `/` for what lies outside of the part that is mounted (fs/d_path.c,
+    /// `prepend_path`).
+    fn below(&self, path: &[u8]) -> Option<Vec<u8>> {
         let point = match self.point.as_os_str().as_bytes() {
             b"/" => &b""[..],
             point => point,
         };
-        match path.strip_prefix(point) {
-            Some(b"") => (b"/".to_vec(), self.whole),
-            Some(below) if below.starts_with(b"/") => (below.to_vec(), self.whole),
-            _ => (path, true),
+        match path.strip_prefix(point)? {
+            b"" => Some(b"/".to_vec()),
+            below if below.starts_with(b"/") => Some(below.to_vec()),
+            _ => None,
         }
     }
 
@@ -108,6 +119,18 @@ impl Hierarchy {
         let below = std::ffi::OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path));
         Ok(fs::symlink_metadata(self.point.join(Path::new(below)))?.ino())
     }
+}
+
+/// Whether a process is in a cgroup, given by its directory, now.
+///
+/// # Errors
+/// Those of the file system.
+pub fn holds(cgroup: &OwnedFd, pid: u32) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut processes = String::new();
+    File::from(openat(cgroup, "cgroup.procs", flags, Mode::empty())?)
+        .read_to_string(&mut processes)?;
+    Ok(processes.lines().any(|line| line.parse() == Ok(pid)))
 }
 
 /// A path without the kernel's mark of a directory that has been removed since it was
@@ -171,17 +194,17 @@ mod tests {
     #[test]
     fn paths_below_the_mount_and_outside_of_it() {
         for (point, link, below) in [
-            ("/sys/fs/cgroup", "/sys/fs/cgroup", ("/", false)),
-            ("/sys/fs/cgroup", "/sys/fs/cgroup/a/b", ("/a/b", false)),
-            ("/sys/fs/cgroup", "/a/b", ("/a/b", true)),
-            ("/sys/fs/cgroup", "/sys/fs/cgroup2/b", ("/sys/fs/cgroup2/b", true)),
-            ("/", "/a", ("/a", false)),
-            ("/", "/", ("/", false)),
+            ("/sys/fs/cgroup", "/sys/fs/cgroup", Some("/")),
+            ("/sys/fs/cgroup", "/sys/fs/cgroup/a/b", Some("/a/b")),
+            ("/sys/fs/cgroup", "/", None),
+            ("/sys/fs/cgroup", "/sys/fs/cgroup2/b", None),
+            ("/", "/a", Some("/a")),
+            ("/", "/", Some("/")),
         ] {
             let mount = File::open("/").unwrap();
             let hierarchy = Hierarchy { mount, point: point.into(), whole: false };
-            let (path, whole) = hierarchy.below(link.into());
-            assert_eq!((path.as_slice(), whole), (below.0.as_bytes(), below.1), "{link}");
+            let expected = below.map(|below| below.as_bytes().to_vec());
+            assert_eq!(hierarchy.below(link.as_bytes()), expected, "{link}");
         }
     }
 }

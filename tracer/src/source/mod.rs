@@ -13,7 +13,7 @@ mod live;
 mod object;
 mod offsets;
 
-pub use cgroup::{Hierarchy, ROOT as ROOT_CGROUP};
+pub use cgroup::{Found, Hierarchy, ROOT as ROOT_CGROUP, holds};
 pub use command::{Running, Stopped};
 pub use config::{KernelChecks, KernelFilters, Options};
 pub use error::SourceError;

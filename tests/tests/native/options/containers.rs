@@ -262,3 +262,42 @@ fn without_the_hierarchy() {
         assert!(matches!(container, Some("not_captured" | "gone")), "{event}");
     }
 }
+
+/// As in a container that sees all processes: paths begin at its own cgroup, as in /proc.
+#[test]
+fn in_a_cgroup_namespace() {
+    let test = concat!(module_path!(), "::in_a_cgroup_namespace");
+    let Some(tree) = tree(test) else { return };
+    let point = Cgroup::mount().expect("the tree's hierarchy");
+    let own = tree.make("/own");
+    let cases = [
+        (format!("/docker/{A}"), format!("/../docker/{A}"), Some(A)),
+        ("/other".to_owned(), "/../other".to_owned(), None),
+        (format!("/own/docker/{B}"), format!("/docker/{B}"), Some(B)),
+        ("/own/plain".to_owned(), "/plain".to_owned(), None),
+    ];
+    let mut waiting: Vec<_> =
+        cases.iter().map(|(folder, ..)| waiting_in(&tree.make(folder))).collect();
+    let pids: Vec<_> = waiting.iter().map(Waiting::pid).collect();
+    let mut command = tracer::command(&["--pid", &pids.join(","), "-o", "json"]);
+    let point = point.to_str().expect("a path in UTF-8");
+    confine(&mut command, &[Change::CgroupNamespace(&own, point)]);
+    let mut attached = Attached { tracer: Running::start(command) };
+    attached.wait_attached();
+    for waiting in &mut waiting {
+        waiting.call_once();
+    }
+    let (stream, _) = attached.stop();
+    assert_eq!(stream.events.len(), cases.len(), "{:?}", stream.events);
+    for ((_, path, container), event) in cases.iter().zip(&stream.events) {
+        let process = &event["process"];
+        assert_eq!(&process["cgroup"]["path"], path, "{event}");
+        assert_eq!(process["container"]["id"].as_str(), *container, "{event}");
+        // Its own namespace may be a container's.
+        let missing = event["missing"].get("process.container");
+        assert_eq!(missing.is_some(), container.is_none(), "{event}");
+    }
+    for waiting in waiting {
+        waiting.go();
+    }
+}

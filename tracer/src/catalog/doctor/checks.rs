@@ -262,7 +262,7 @@ fn cgroups() -> Check {
     match mounted("cgroup2") {
         Some(point) => {
             let root =
-                source::Hierarchy::open().map(|hierarchy| hierarchy.path(source::ROOT_CGROUP));
+                source::Hierarchy::open().map(|hierarchy| hierarchy.find(source::ROOT_CGROUP));
             match root {
                 Some(Ok(_)) => Check::new(
                     "cgroup",
