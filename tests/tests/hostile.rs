@@ -45,7 +45,7 @@ fn as_recorded(stream: &Stream) -> Vec<Value> {
     let mut events = stream.events.clone();
     for event in &mut events {
         let fields = event.as_object_mut().expect("an object");
-        ["seq", "process"].map(|field| fields.remove(field));
+        fields.retain(|field, _| field != "seq" && field != "process");
         let missing = event["missing"].as_object_mut().expect("an object");
         missing.retain(|path, _| !path.starts_with("process."));
     }
