@@ -5,6 +5,7 @@
 //! | `setup` | [`setup`] | installs what the object and the tests need |
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
+//! | `fuzz` | [`fuzz`] | the parsers under libFuzzer |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
 //! A chore is a module with one entry function, and one variant of [`Chore`].
@@ -14,6 +15,7 @@
 
 mod cargo;
 mod ebpf;
+mod fuzz;
 mod guest;
 mod privilege;
 mod run;
@@ -56,6 +58,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Fuzz the parsers with libFuzzer: all targets, or those named.
+    Fuzz(fuzz::Options),
     /// Run the test groups; with names, only those.
     Test {
         /// Use the machine as it is, install nothing.
@@ -68,7 +72,7 @@ enum Chore {
         /// Put the guests' tables of results into tracer/docs/KERNELS.md.
         #[arg(long, requires = "guest")]
         write_results: bool,
-        /// Groups to run: fmt, clippy, ebpf, unit, native, guest.
+        /// Groups to run: fmt, clippy, ebpf, unit, fuzz, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
@@ -90,6 +94,7 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Setup { check } => setup::main(&workspace, check),
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
+        Chore::Fuzz(options) => fuzz::main(&workspace, &options),
         Chore::Run { args } => run::main(&workspace, &args),
         Chore::Test { no_setup, guest, write_results, groups } => {
             let selection = test::Selection::new(groups, guest)?.writing_results(write_results)?;

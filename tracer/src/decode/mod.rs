@@ -13,7 +13,7 @@
 
 mod args;
 mod clock;
-mod control;
+pub mod control;
 pub mod findings;
 mod iov;
 mod mmsg;
