@@ -91,12 +91,7 @@ pub const LEFT_OUT: &[LeftOut] = &[
         tests: &["cgroup"],
         why: "5.10 does not offer bpf_get_current_ancestor_cgroup_id to tracing programs",
     },
-    LeftOut {
-        guest: None,
-        module: "containers",
-        tests: &["of_one_container"],
-        why: MANY_STARTS,
-    },
+    LeftOut { guest: None, module: "containers", tests: &["of_one_container"], why: MANY_STARTS },
     LeftOut {
         guest: None,
         module: "expressions",
