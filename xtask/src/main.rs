@@ -6,6 +6,8 @@
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `docs` | [`docs`] | writes what documentation is made from the code, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
+//! | `bench` | [`bench`] | what the tracer costs, beside what others cost |
+//! | `fuzz` | [`fuzz`] | the parsers under libFuzzer |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
 //! A chore is a module with one entry function, and one variant of [`Chore`].
@@ -13,9 +15,11 @@
 //! [`cargo`] (calling cargo without what an outer cargo left behind),
 //! [`privilege`] (root, sudo or neither) and [`skip`] (what was left out, and why).
 
+mod bench;
 mod cargo;
 mod docs;
 mod ebpf;
+mod fuzz;
 mod guest;
 mod privilege;
 mod run;
@@ -65,6 +69,10 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Measure what the tracer costs, as root: one table.
+    Bench(bench::Options),
+    /// Fuzz the parsers with libFuzzer: all targets, or those named.
+    Fuzz(fuzz::Options),
     /// Run the test groups; with names, only those.
     Test {
         /// Use the machine as it is, install nothing.
@@ -81,7 +89,7 @@ enum Chore {
         /// there are no tables then.
         #[arg(long, value_name = "NAME", requires = "guest", conflicts_with = "write_results")]
         only: Option<String>,
-        /// Groups to run: fmt, clippy, ebpf, unit, native, guest.
+        /// Groups to run: fmt, clippy, ebpf, unit, fuzz, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
@@ -104,6 +112,8 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Docs { check } => docs::main(&workspace, check),
+        Chore::Bench(options) => bench::main(&workspace, &options),
+        Chore::Fuzz(options) => fuzz::main(&workspace, &options),
         Chore::Run { args } => run::main(&workspace, &args),
         Chore::Test { no_setup, guest, write_results, only, groups } => {
             let selection = test::Selection::new(groups, guest)?.writing_results(write_results)?;

@@ -231,19 +231,9 @@ impl Batch {
         self.arena.get(self.control_at(i), CONTROL_LEN)
     }
 
-    /// Whether the structures have 32-bit fields.
-    pub fn is_compat(&self) -> bool {
-        self.layout.word == 4
-    }
-
     /// Where message `i`'s header says that its name buffer lies.
     pub fn name_addr(&self, i: usize) -> u64 {
         self.field(i, self.layout.name, self.layout.word)
-    }
-
-    /// Where message `i`'s own name buffer lies.
-    pub fn own_name(&self, i: usize) -> u64 {
-        self.arena.addr(self.name_at(i))
     }
 
     /// Sets `msg_len` of message `i`.

@@ -76,7 +76,7 @@ pub fn unseen(context: &Context) {
         Swap {
             name: "msg_name",
             change: &|batch, other| batch.set_name(1, other.name_addr(1), 128),
-            undo: &|batch, _| batch.set_name(1, batch.own_name(1), 128),
+            undo: &|batch, _| batch.set_name(1, batch.name_at(1), 128),
             header: &|_, other| json!({"name": hex(other.name_addr(1))}),
             length: None,
         },

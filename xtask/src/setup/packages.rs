@@ -7,19 +7,26 @@ pub enum Part {
     Object,
     /// Running the tests on the machine's own kernel.
     Tests,
-    /// Running them on other kernels, under QEMU.
+    /// Fuzzing the parsers.
+    Fuzz,
+    /// Measuring others beside the tracer.
+    Bench,
+    /// Running the tests on other kernels, under QEMU.
     Guests,
     /// The stable toolchain's own helpers: rustfmt and clippy.
     Components,
 }
 
 impl Part {
-    pub const ALL: &[Self] = &[Self::Object, Self::Tests, Self::Guests, Self::Components];
+    pub const ALL: &[Self] =
+        &[Self::Object, Self::Tests, Self::Fuzz, Self::Bench, Self::Guests, Self::Components];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Object => "object",
             Self::Tests => "tests",
+            Self::Fuzz => "fuzz",
+            Self::Bench => "bench",
             Self::Guests => "guests",
             Self::Components => "components",
         }
@@ -91,6 +98,16 @@ pub const TESTS: &[Package] = &[
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
 ];
 
+/// libFuzzer is built from source.
+pub const FUZZ: &[Package] = &[package("g++", "building libFuzzer", Probe::Program("c++"))];
+
+/// Other tracers.
+pub const BENCH: &[Package] = &[
+    package("strace", "the same calls under strace", Probe::Program("strace")),
+    package("bpftrace", "under bpftrace", Probe::Program("bpftrace")),
+    package("linux-perf", "under perf trace", Probe::Program("perf")),
+];
+
 /// Guests run programs that are linked statically, on kernels from Debian.
 pub const GUESTS: &[Package] = &[
     package("qemu-system-x86", "x86-64 guests", Probe::Program("qemu-system-x86_64")),
@@ -126,6 +143,8 @@ pub fn of(part: Part) -> &'static [Package] {
     match part {
         Part::Object => OBJECT,
         Part::Tests => TESTS,
+        Part::Fuzz => FUZZ,
+        Part::Bench => BENCH,
         Part::Guests => GUESTS,
         Part::Components => &[],
     }
