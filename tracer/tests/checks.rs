@@ -9,7 +9,7 @@ use tracer::{
     event::Event,
     filter::{Criteria, expr::Expression, pushdown},
     record,
-    recording::Reader,
+    recording::{Fate, Frame, Reader},
     source::KernelChecks,
 };
 use tracer_common::{
@@ -36,8 +36,8 @@ fn event(made: Made) -> Event {
         let mut reader = Reader::open(&path).unwrap();
         let clock = reader.header.clock;
         loop {
-            let bytes = reader.next_record().unwrap().expect("a call");
-            if record::parse(bytes).unwrap().kind == tracer_common::record::RecordKind::Call {
+            let frame = reader.next_frame().unwrap().expect("a call");
+            if let Frame::Record(Fate::Shown, bytes) = frame {
                 return (bytes.to_vec(), clock);
             }
         }
