@@ -9,7 +9,7 @@ use tracer::{
     event::Event,
     filter::{Criteria, expr::Expression, pushdown},
     record,
-    recording::{Frame, Reader},
+    recording::{Fate, Frame, Reader},
     source::KernelChecks,
 };
 use tracer_common::{
@@ -37,9 +37,7 @@ fn event(made: Made) -> Event {
         let clock = reader.header.clock;
         loop {
             let frame = reader.next_frame().unwrap().expect("a call");
-            if let Frame::Record(_, bytes) = frame
-                && record::parse(bytes).unwrap().kind == tracer_common::record::RecordKind::Call
-            {
+            if let Frame::Record(Fate::Shown, bytes) = frame {
                 return (bytes.to_vec(), clock);
             }
         }

@@ -60,6 +60,7 @@ pub fn sample() -> Vec<u8> {
             kernel: "6.18.0".to_owned(),
             hook: "raw-tracepoint".into(),
             events: vec!["recvmmsg".into()],
+            kernel_copies: None,
         },
         arch: "x86_64".to_owned(),
         run: Some(Run { boot_id: "a boot".to_owned(), pid: 4711, version: "0.1.0".into() }),
