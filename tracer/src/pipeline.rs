@@ -10,6 +10,7 @@ use crate::{
     encode::Encoder,
     filter::Criteria,
     health::{Counts, Health, Kind, Lost, Run, Stream},
+    hot::Hot,
     process::Processes,
     record, recording,
     sink::{Sink, SinkError},
@@ -66,6 +67,7 @@ pub struct Pipeline {
     pub most: Option<u64>,
     /// What stays the same in health records.
     pub stream: Stream,
+    hot: Hot,
     seq: u64,
     /// Events given to the sinks.
     passed: u64,
@@ -92,6 +94,7 @@ impl Pipeline {
             recording: None,
             most: None,
             stream,
+            hot: Hot::default(),
             seq: 0,
             passed: 0,
             filtered: 0,
@@ -124,16 +127,23 @@ impl Pipeline {
             self.processes.learn(&parsed);
             return;
         }
+        let of_wanted_event = self
+            .events
+            .as_ref()
+            .is_none_or(|events| events.iter().any(|wanted| wanted.id == parsed.event.id));
+        if !of_wanted_event || self.is_complete() {
+            self.filtered += 1;
+            return;
+        }
+        if self.is_plain() && self.failed.is_none() && self.line(&parsed) {
+            return;
+        }
         let mut event = decode::decode(&parsed, &self.clock);
         self.processes.complete(&parsed, &mut event);
         if self.redact {
             event.redact();
         }
-        let of_wanted_event = self
-            .events
-            .as_ref()
-            .is_none_or(|events| events.iter().any(|wanted| wanted.id == parsed.event.id));
-        if !of_wanted_event || !self.filter.matches(&event) || self.is_complete() {
+        if !self.filter.matches(&event) {
             self.filtered += 1;
             return;
         }
@@ -154,6 +164,33 @@ impl Pipeline {
         if full {
             self.write();
         }
+    }
+
+    /// Whether events are wanted whatever they hold, as JSON and nothing else.
+    fn is_plain(&self) -> bool {
+        self.filter.is_empty()
+            && self.outputs.iter().all(|output| matches!(output.encoder, Encoder::Json))
+    }
+
+    /// Writes the line of an ordinary call; false where it is none.
+    fn line(&mut self, record: &record::Record<'_>) -> bool {
+        let Some((first, others)) = self.outputs.split_first_mut() else { return false };
+        let buffer = first.sink.buffer();
+        let (start, seq) = (buffer.len(), self.seq + 1);
+        if !self.hot.line(record, &self.clock, &mut self.processes, seq, buffer) {
+            return false;
+        }
+        for other in others {
+            other.sink.buffer().extend_from_slice(&first.sink.buffer()[start..]);
+            other.sink.line(true);
+        }
+        first.sink.line(true);
+        self.seq = seq;
+        self.passed += 1;
+        if first.sink.pending() >= FLUSH {
+            self.write();
+        }
+        true
     }
 
     /// Whether as many events as wanted have passed; the rest counts as filtered.
