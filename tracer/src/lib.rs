@@ -21,6 +21,7 @@ pub mod encode;
 pub mod event;
 pub mod filter;
 pub mod health;
+pub mod hot;
 pub mod pipeline;
 pub mod process;
 pub mod record;

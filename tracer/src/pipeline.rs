@@ -14,6 +14,7 @@ use crate::{
     event,
     filter::Criteria,
     health::{Counts, Stream},
+    hot::Hot,
     process::Processes,
     record::{self, Record},
     recording::{self, Fate},
@@ -70,6 +71,7 @@ pub struct Pipeline {
     pub most: Option<u64>,
     /// What stays the same in health records.
     pub stream: Stream,
+    hot: Hot,
     seq: u64,
     /// Events given to the sinks.
     passed: u64,
@@ -98,6 +100,7 @@ impl Pipeline {
             recording: None,
             most: None,
             stream,
+            hot: Hot::default(),
             seq: 0,
             passed: 0,
             filtered: 0,
@@ -148,6 +151,9 @@ impl Pipeline {
             self.processes.learn(parsed);
             return Fate::NoCall;
         }
+        if self.show_ordinary(parsed) {
+            return Fate::Shown;
+        }
         let event = self.decoded(parsed);
         if !self.wants(parsed, &event) || self.is_complete() {
             self.filtered += 1;
@@ -166,12 +172,45 @@ impl Pipeline {
         event
     }
 
+    /// Whether the record is of an event that is wanted.
+    fn names(&self, parsed: &Record<'_>) -> bool {
+        let named = |events: &Vec<&Event>| events.iter().any(|event| event.id == parsed.event.id);
+        self.events.as_ref().is_none_or(named)
+    }
+
     fn wants(&self, parsed: &Record<'_>, event: &event::Event) -> bool {
-        let of_wanted_event = self
-            .events
-            .as_ref()
-            .is_none_or(|events| events.iter().any(|wanted| wanted.id == parsed.event.id));
-        of_wanted_event && self.filter.matches(event)
+        self.names(parsed) && self.filter.matches(event)
+    }
+
+    /// Shows an ordinary call by the short way, where events go out as JSON whatever they
+    /// hold; false where it is for the long way.
+    fn show_ordinary(&mut self, parsed: &Record<'_>) -> bool {
+        let json = |output: &Output| matches!(output.encoder, Encoder::Json);
+        let fits = self.filter.is_empty()
+            && self.failed.is_none()
+            && !self.is_complete()
+            && self.outputs.iter().all(json)
+            && self.names(parsed);
+        let Some((first, others)) = self.outputs.split_first_mut().filter(|_| fits) else {
+            return false;
+        };
+        let buffer = first.sink.buffer();
+        let start = buffer.len();
+        let seq = self.seq + 1;
+        if !self.hot.line(parsed, &self.clock, &mut self.processes, seq, buffer) {
+            return false;
+        }
+        for other in others {
+            other.sink.buffer().extend_from_slice(&first.sink.buffer()[start..]);
+            other.sink.line(true);
+        }
+        first.sink.line(true);
+        self.seq = seq;
+        self.passed += 1;
+        if first.sink.pending() >= FLUSH {
+            self.write();
+        }
+        true
     }
 
     /// Gives an event to the sinks.

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use schema::{wrong_with_event, wrong_with_health};
 use serde_json::{Value, json};
-use tracer::health::{Counts, Health, Kind, Run, Stream};
+use tracer::health::{Counts, Health, Kind, Report, Run, Stream};
 use tracer_common::stats::Stats;
 
 /// Every golden event.
@@ -235,20 +235,21 @@ fn values_that_can_not_be() {
 
 fn health(kind: Kind) -> Health {
     let stream = Stream {
-        hook: "fentry",
+        hook: "fentry".into(),
         kernel: "6.1.0".to_owned(),
-        events: vec!["recvmmsg", "recvmmsg_time32"],
+        events: vec!["recvmmsg".into(), "recvmmsg_time32".into()],
+        kernel_copies: Some(vec!["lengths".into()]),
     };
     let kernel = Stats { ring_full: 3, ..Stats::default() };
     let lost = tracer::health::Lost::new(&kernel, 1, 0, 0);
     let now =
         Counts { emitted: 5, lost, by_cpu: vec![lost], return_missed: 2, ..Counts::default() };
-    Health::new(kind, 7, &stream, &now, &Counts::default())
+    Health::new(7, &stream, &Report::new(kind, &now, &Counts::default()))
 }
 
 #[test]
 fn health_records() {
-    let run = Run { boot_id: "a-b".to_owned(), pid: 1, version: "0.1.0" };
+    let run = Run { boot_id: "a-b".to_owned(), pid: 1, version: "0.1.0".into() };
     let start = serde_json::to_value(health(Kind::Start).of_run(run)).unwrap();
     let end = serde_json::to_value(health(Kind::End)).unwrap();
     for record in [&start, &end] {

@@ -22,7 +22,11 @@ fn read(bytes: &[u8]) {
     let mut frames = 0;
     while let Ok(Some(_)) = reader.next_frame() {
         frames += 1;
-        assert!(frames <= bytes.len() / size_of::<Head>(), "{frames} frames in {} bytes", bytes.len());
+        assert!(
+            frames <= bytes.len() / size_of::<Head>(),
+            "{frames} frames in {} bytes",
+            bytes.len()
+        );
     }
 }
 

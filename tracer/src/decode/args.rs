@@ -68,7 +68,7 @@ fn one(record: &Record<'_>, arg: &registry::Arg, raw: u64, missing: &mut Missing
 }
 
 /// Where an argument's value really came from in this call.
-fn tags(record: &Record<'_>, arg: &registry::Arg) -> Tags {
+pub fn tags(record: &Record<'_>, arg: &registry::Arg) -> Tags {
     let timeout = matches!(arg.kind, Kind::Timespec64 | Kind::Timespec32);
     if timeout && record.has(flags::TIMEOUT_FROM_KERNEL) {
         return Tags::K | Tags::OPT;

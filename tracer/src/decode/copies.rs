@@ -6,7 +6,7 @@ use tracer_common::{
     record::{Mmsghdr, Status, flags},
 };
 
-use super::{Missing, iov::Iovs, mmsg::range, unseen};
+use super::{Missing, findings::MSG_TRUNC, iov::Iovs, mmsg::range, unseen};
 use crate::{
     event::{Iovec, Kernel, Reason},
     record::{Messages, Record},
@@ -14,7 +14,6 @@ use crate::{
 
 /// `EFAULT`
 const EFAULT: i64 = 14;
-const MSG_TRUNC: u32 = 0x20;
 /// At least so many bytes does the kernel take of one list of iovecs: `MAX_RW_COUNT`
 /// (include/linux/fs.h) with pages of 64 KiB. It shortens what is longer.
 const MAX_BYTES: u64 = 0x7fff_0000;

@@ -70,8 +70,10 @@ pub const ALL: [Finding; 9] = [
 /// How much longer than its timeout a call may take: a tick of the slowest usual clock.
 const GRANULARITY_NS: i128 = 10_000_000;
 
-const MSG_CTRUNC: u32 = 0x8;
-const MSG_TRUNC: u32 = 0x20;
+/// The control messages were cut.
+pub const MSG_CTRUNC: u32 = 0x8;
+/// The datagram was cut.
+pub const MSG_TRUNC: u32 = 0x20;
 const MSG_DONTWAIT: u32 = 0x40;
 const MSG_WAITFORONE: u32 = 0x10000;
 

@@ -11,7 +11,7 @@
     clippy::cast_possible_wrap
 )]
 
-mod args;
+pub mod args;
 mod clock;
 pub mod control;
 mod copies;
@@ -103,7 +103,8 @@ fn unseen(record: &Record<'_>) -> Reason {
     }
 }
 
-fn error(ret: i64) -> Option<Errno> {
+/// The error that a return value is.
+pub fn error(ret: i64) -> Option<Errno> {
     let errno = if ret < 0 { ret.unsigned_abs() } else { return None };
     Some(self::errno(errno))
 }

@@ -71,6 +71,9 @@ impl Pipeline {
             self.processes.learn(&parsed);
             return Ok(());
         }
+        if fate == Fate::Shown && self.show_ordinary(&parsed) {
+            return Ok(());
+        }
         let event = self.decoded(&parsed);
         let then = fate == Fate::Shown;
         let now = (then || all) && self.wants(&parsed, &event);

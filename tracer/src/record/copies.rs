@@ -14,6 +14,13 @@ pub struct Copies<'a> {
     pub lengths: Option<Lengths<'a>>,
 }
 
+impl Copies<'_> {
+    /// Whether nothing was captured.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_none() && self.lengths.is_none()
+    }
+}
+
 /// The kernel's copies of the first headers that it came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers<'a> {

@@ -40,7 +40,8 @@ impl Detail<'_> {
     }
 
     /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
         self.iovs.is_none() && self.control.is_none() && self.payload.is_none()
     }
 }
