@@ -88,6 +88,9 @@ const INT80: &[&[&str]] = &[
     &["hostile-vanished-compat"],
 ];
 
+/// Of scenarios that are younger than the comparison.
+const NOT_YET: &str = "nobody has looked at what strace says of it yet";
+
 /// Scenarios that are not compared, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("two-calls", "waits for somebody between calls that are like `eagain`"),
@@ -97,6 +100,19 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("hostile-lies-compat", "likewise"),
     ("hostile-race", "memory that changes all the time is not the same to any two who look"),
     ("hostile-race-compat", "likewise"),
+    ("races", "likewise"),
+    ("races-compat", "likewise"),
+    ("no-races", "likewise"),
+    ("no-races-compat", "likewise"),
+    ("socketcall-changed", "likewise"),
+    ("risk", NOT_YET),
+    ("fit", NOT_YET),
+    ("delivered", NOT_YET),
+    ("delivered-compat", NOT_YET),
+    ("undelivered", NOT_YET),
+    ("undelivered-compat", NOT_YET),
+    ("varied", NOT_YET),
+    ("varied-compat", NOT_YET),
     ("probe-int80", "makes no call of ours"),
 ];
 
