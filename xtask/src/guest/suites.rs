@@ -204,7 +204,9 @@ pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
         plan += "suite /guest/native --ignored --exact shared::the_stream_is_sound\n";
         let (tests, hooks) = BY_HOOK;
         if hooks.contains(name) {
-            let _ = writeln!(plan, "suite /guest/native {tests}");
+            let narrow = (guest.name, *name) == NARROW;
+            let alone = if narrow { " --test-threads=1" } else { "" };
+            let _ = writeln!(plan, "suite /guest/native {tests}{alone}");
         }
     }
     let hook = format!("env TRACER_HOOK={OPTIONS_HOOK}");
