@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tracer::{decode, filter::expr::field::find, record, recording::{Frame, Reader}};
+use tracer::{
+    decode,
+    filter::expr::field::find,
+    record,
+    recording::{Frame, Reader},
+};
 use tracer_common::{
     copies::{KernelHeader, known},
     record::{RecordKind, SectionHeader, SectionKind, Status},

@@ -6,6 +6,7 @@
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `docs` | [`docs`] | writes what documentation is made from the code, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
+//! | `fuzz` | [`fuzz`] | the parsers under libFuzzer |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
 //! A chore is a module with one entry function, and one variant of [`Chore`].
@@ -16,6 +17,7 @@
 mod cargo;
 mod docs;
 mod ebpf;
+mod fuzz;
 mod guest;
 mod privilege;
 mod run;
@@ -65,6 +67,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Fuzz the parsers with libFuzzer: all targets, or those named.
+    Fuzz(fuzz::Options),
     /// Run the test groups; with names, only those.
     Test {
         /// Use the machine as it is, install nothing.
@@ -81,7 +85,7 @@ enum Chore {
         /// there are no tables then.
         #[arg(long, value_name = "NAME", requires = "guest", conflicts_with = "write_results")]
         only: Option<String>,
-        /// Groups to run: fmt, clippy, ebpf, unit, native, guest.
+        /// Groups to run: fmt, clippy, ebpf, unit, fuzz, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
@@ -104,6 +108,7 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Docs { check } => docs::main(&workspace, check),
+        Chore::Fuzz(options) => fuzz::main(&workspace, &options),
         Chore::Run { args } => run::main(&workspace, &args),
         Chore::Test { no_setup, guest, write_results, only, groups } => {
             let selection = test::Selection::new(groups, guest)?.writing_results(write_results)?;

@@ -13,7 +13,7 @@
 
 mod args;
 mod clock;
-mod control;
+pub mod control;
 mod copies;
 pub mod findings;
 mod iov;

@@ -7,19 +7,23 @@ pub enum Part {
     Object,
     /// Running the tests on the machine's own kernel.
     Tests,
-    /// Running them on other kernels, under QEMU.
+    /// Fuzzing the parsers.
+    Fuzz,
+    /// Running the tests on other kernels, under QEMU.
     Guests,
     /// The stable toolchain's own helpers: rustfmt and clippy.
     Components,
 }
 
 impl Part {
-    pub const ALL: &[Self] = &[Self::Object, Self::Tests, Self::Guests, Self::Components];
+    pub const ALL: &[Self] =
+        &[Self::Object, Self::Tests, Self::Fuzz, Self::Guests, Self::Components];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Object => "object",
             Self::Tests => "tests",
+            Self::Fuzz => "fuzz",
             Self::Guests => "guests",
             Self::Components => "components",
         }
@@ -91,6 +95,9 @@ pub const TESTS: &[Package] = &[
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
 ];
 
+/// libFuzzer is built from source.
+pub const FUZZ: &[Package] = &[package("g++", "building libFuzzer", Probe::Program("c++"))];
+
 /// Guests run programs that are linked statically, on kernels from Debian.
 pub const GUESTS: &[Package] = &[
     package("qemu-system-x86", "x86-64 guests", Probe::Program("qemu-system-x86_64")),
@@ -126,6 +133,7 @@ pub fn of(part: Part) -> &'static [Package] {
     match part {
         Part::Object => OBJECT,
         Part::Tests => TESTS,
+        Part::Fuzz => FUZZ,
         Part::Guests => GUESTS,
         Part::Components => &[],
     }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Outcome, Selection, native};
 use crate::{
-    cargo, ebpf, guest,
+    cargo, ebpf, fuzz, guest,
     setup::{Part, components},
     skip::Skip,
     workspace::Workspace,
@@ -34,6 +34,12 @@ pub const GROUPS: &[Group] = &[
         what: "unit, golden, property and doc tests, off the kernel",
         needs: &[],
         run: unit,
+    },
+    Group {
+        name: "fuzz",
+        what: "the kept corpus and some seconds of fuzzing each parser",
+        needs: &[Part::Fuzz],
+        run: fuzz::test,
     },
     Group {
         name: "native",

@@ -167,7 +167,10 @@ mod tests {
 
     #[test]
     fn without_a_filter_all_groups() {
-        assert_eq!(names(&[]).expect("all"), ["fmt", "clippy", "ebpf", "unit", "native", "guest"]);
+        assert_eq!(
+            names(&[]).expect("all"),
+            ["fmt", "clippy", "ebpf", "unit", "fuzz", "native", "guest"]
+        );
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
         let error = names(&["fmt", "units"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "no test group `units`: there are fmt, clippy, ebpf, unit, native, guest"
+            "no test group `units`: there are fmt, clippy, ebpf, unit, fuzz, native, guest"
         );
     }
 

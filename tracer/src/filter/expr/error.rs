@@ -32,8 +32,9 @@ pub struct ExprError {
 impl fmt::Display for ExprError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { at, message } = &self.problem;
-        // One line, whatever the expression holds.
+        // Three lines, whatever the expression holds; the message may quote it.
         let shown = |c: char| if c.is_control() { ' ' } else { c };
+        let message: String = message.chars().map(shown).collect();
         let columns = |text: &str| text.chars().map(|c| shown(c).width().unwrap_or(0)).sum();
         let before: usize = self.text.get(..at.start).map_or(0, columns);
         let marked: usize = self.text.get(at.clone()).map_or(0, columns);

@@ -332,3 +332,11 @@ fn the_place_is_right_below_wide_and_control_characters() {
     assert_eq!(lines[1], "    process.comm == \"日本 \" && x == 1");
     assert_eq!(lines[2], format!("    {}^", " ".repeat("process.comm == \"1234 \" && ".len())));
 }
+
+#[test]
+fn quoted_control_characters_stay_on_the_line() {
+    let error = Expression::new("\"a\n\x1b[2J\"").unwrap_err();
+    let shown = error.to_string();
+    let message = "expected a comparison after \"a  [2J\", not the end";
+    assert_eq!(shown, format!("{message}\n    \"a  [2J\"\n            ^"));
+}
