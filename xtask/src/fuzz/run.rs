@@ -64,7 +64,7 @@ impl Fuzz {
             }
         };
         let found: Vec<_> = finds(&artifacts)?.difference(&before).cloned().collect();
-        match said.lines().rev().find(|line| line.starts_with('#')) {
+        match said.lines().find(|line| line.starts_with('#') && line.contains("DONE")) {
             Some(last) if ok => println!("fuzz: {}: {}", target.name, last.replace('\t', " ")),
             _ => eprint!("{said}"),
         }
@@ -84,6 +84,8 @@ impl Fuzz {
 
     /// Runs a target on one input; whether that did no harm.
     pub fn replay(&self, target: &Target, input: &Path) -> Result<bool> {
+        // The target runs in another folder.
+        let input = std::path::absolute(input).context("no current folder")?;
         status(self.command(target)?.arg(input))
     }
 
