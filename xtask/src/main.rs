@@ -6,6 +6,7 @@
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `docs` | [`docs`] | writes what documentation is made from the code, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
+//! | `bench` | [`bench`] | what the tracer costs, beside what others cost |
 //! | `fuzz` | [`fuzz`] | the parsers under libFuzzer |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
@@ -14,6 +15,7 @@
 //! [`cargo`] (calling cargo without what an outer cargo left behind),
 //! [`privilege`] (root, sudo or neither) and [`skip`] (what was left out, and why).
 
+mod bench;
 mod cargo;
 mod docs;
 mod ebpf;
@@ -67,6 +69,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Measure what the tracer costs, as root: one table.
+    Bench(bench::Options),
     /// Fuzz the parsers with libFuzzer: all targets, or those named.
     Fuzz(fuzz::Options),
     /// Run the test groups; with names, only those.
@@ -108,6 +112,7 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Docs { check } => docs::main(&workspace, check),
+        Chore::Bench(options) => bench::main(&workspace, &options),
         Chore::Fuzz(options) => fuzz::main(&workspace, &options),
         Chore::Run { args } => run::main(&workspace, &args),
         Chore::Test { no_setup, guest, write_results, only, groups } => {

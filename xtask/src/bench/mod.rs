@@ -1,0 +1,185 @@
+//! `cargo xtask bench`: what the tracer costs, beside what others cost, as one table.
+//!
+//! | module | figures |
+//! |---|---|
+//! | [`cost`] | added per call: traced, not traced, filtered out |
+//! | [`peers`] | the same under strace, bpftrace and perf trace |
+//!
+//! Every figure is the median of interleaved runs: bare, watched, bare, watched, and so
+//! on, each difference between two runs that follow each other, so that what else the
+//! machine does falls on both. The workload (`tests/src/bin/bench-workload`) takes its
+//! own time, on a CPU of its own; what watches has another one.
+//!
+//! [`stats`], [`report`], [`watcher`] and [`cpu`] are what the figures share.
+
+mod cost;
+mod cpu;
+mod peers;
+mod report;
+mod stats;
+mod watcher;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::{cargo, privilege::Privilege, run, workspace::Workspace};
+use report::Report;
+use watcher::Bench;
+
+/// Where the figures of the machine that made them are kept.
+const BASELINE: &str = "tests/bench/baseline.json";
+
+/// How long the suite goes on to repeat runs.
+const USUAL: Duration = Duration::from_secs(240);
+const QUICK: Duration = Duration::from_secs(45);
+
+/// What `cargo xtask bench` was told.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Fewer and shorter runs: a glance, not a figure to keep.
+    #[arg(long)]
+    quick: bool,
+    /// JSON on stdout instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Show each figure's ratio to a baseline too [default: tests/bench/baseline.json].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = BASELINE)]
+    compare: Option<PathBuf>,
+    /// Keep the figures as a baseline [default: tests/bench/baseline.json].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = BASELINE)]
+    keep: Option<PathBuf>,
+    /// Sections to measure; all without.
+    #[arg(value_name = "SECTION", value_parser = clap::builder::PossibleValuesParser::new(SECTIONS.iter().map(|(name, ..)| *name)))]
+    sections: Vec<String>,
+    /// The built tracer and workload; set where xtask calls itself as root.
+    #[arg(long, hide = true, num_args = 2, value_names = ["TRACER", "WORKLOAD"])]
+    programs: Option<Vec<PathBuf>>,
+}
+
+/// A part of the suite: its name, what measures it.
+type Section = (&'static str, fn(&mut Suite) -> Result<()>);
+
+const SECTIONS: &[Section] =
+    &[("traced", cost::traced), ("untraced", cost::untraced), ("peers", peers::measure)];
+
+/// What is measured with, and what came of it.
+pub struct Suite {
+    pub bench: Bench,
+    pub report: Report,
+    /// Pairs of runs for each figure.
+    pub rounds: usize,
+    /// The length of a run.
+    pub millis: u64,
+    /// When figures have to do with the runs that they have.
+    deadline: Instant,
+}
+
+impl Suite {
+    /// Whether the time for all of it has passed.
+    pub fn is_over(&self) -> bool {
+        Instant::now() > self.deadline
+    }
+}
+
+pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let Some([tracer, workload]) = options.programs.as_deref() else {
+        // First, so that nobody waits for a build that can't be used.
+        let privilege = Privilege::find()?;
+        let programs = [run::build(workspace)?, build_workload(workspace)?];
+        return again_as_root(workspace, &privilege, &programs);
+    };
+    let (tracer, workload) = (tracer.clone(), workload.clone());
+    // Read first: a baseline that can't be read is better known now.
+    let baseline = match &options.compare {
+        Some(path) => Some(Report::read(&workspace.root.join(path))?),
+        None => None,
+    };
+    let (cpu, other) = cpu::choose().context("the CPUs of this process")?;
+    let folder = TempDir::new().context("no temporary folder")?;
+    let mut suite = Suite {
+        bench: Bench { tracer, workload, cpu, other, folder },
+        report: Report::new(version(workspace)),
+        rounds: if options.quick { 3 } else { 7 },
+        millis: if options.quick { 50 } else { 120 },
+        deadline: Instant::now() + if options.quick { QUICK } else { USUAL },
+    };
+    for (name, measure) in SECTIONS {
+        let wanted = options.sections.is_empty() || options.sections.iter().any(|s| s == name);
+        // One section that can't be measured keeps nobody from the others.
+        if wanted && let Err(error) = measure(&mut suite) {
+            suite.report.skip(*name, format!("{error:#}"));
+        }
+    }
+    let report = &suite.report;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        print_table(report, baseline.as_ref());
+    }
+    if let Some(path) = &options.keep {
+        report.write(&workspace.root.join(path))?;
+    }
+    if report.rows.is_empty() {
+        bail!("nothing could be measured");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_table(report: &Report, baseline: Option<&Report>) {
+    let machine = &report.machine;
+    println!(
+        "{}, Linux {} on {} × {}, load {:.2} at the start",
+        report.version, machine.kernel, machine.cpus, machine.cpu, machine.load
+    );
+    if let Some(baseline) = baseline {
+        let then = &baseline.machine;
+        println!(
+            "baseline: {}, Linux {} on {} × {}, load {:.2}",
+            baseline.version, then.kernel, then.cpus, then.cpu, then.load
+        );
+    }
+    println!("\n{}", report.table(baseline));
+}
+
+fn build_workload(workspace: &Workspace) -> Result<PathBuf> {
+    let args = ["build", "--release", "--locked", "--package", "tests", "--bin", "bench-workload"];
+    let built = cargo::build(workspace, &args)?;
+    let found = built.into_iter().find(|executable| executable.name == "bench-workload");
+    Ok(found.context("cargo built no bench-workload")?.path)
+}
+
+/// tracefs and debugfs, which some tracers need, where nobody has mounted them: for
+/// the suite alone. A kernel without them is for those tracers to complain of.
+const MOUNT: &str = r#"
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
+exec "$@""#;
+
+/// The same command as root, in a mount namespace of its own, with what was built as
+/// the caller.
+fn again_as_root(
+    workspace: &Workspace,
+    privilege: &Privilege,
+    programs: &[PathBuf; 2],
+) -> Result<ExitCode> {
+    let own = std::env::current_exe().context("xtask's own path")?;
+    let root = workspace.root.join("xtask");
+    let mut command = privilege.command("unshare", &[("CARGO_MANIFEST_DIR", root.as_os_str())]);
+    command.args(["--mount", "sh", "-c", MOUNT, "sh"]).arg(own);
+    command.args(std::env::args_os().skip(1)).arg("--programs").args(programs);
+    let status = command.status().context("can't start unshare(1)")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is measured, as git names it.
+fn version(workspace: &Workspace) -> String {
+    let mut git = std::process::Command::new("git");
+    git.args(["describe", "--always", "--dirty"]).current_dir(&workspace.root);
+    cargo::output_of(&mut git).map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
+}
