@@ -4,7 +4,9 @@
 //! What is compared is the CPU time of the calling thread, in which the kernel programs
 //! run too; where the call blocks, the time that passes.
 
-use anyhow::Result;
+use std::time::Instant;
+
+use anyhow::{Error, Result};
 
 use super::{
     Suite,
@@ -29,28 +31,56 @@ const LOADS: &[Load<'_>] = &[
 ];
 /// With hooks other than the first.
 const FEW_LOADS: &[Load<'_>] = &[EAGAIN, LOADS[1]];
+/// What the time is divided among: two hooks attach nearly everywhere, all hardly.
+const GROUPS: usize = LOADS.len() + FEW_LOADS.len() + 1;
 
-/// What a watcher adds: figures of pairs, of which the first run is bare.
-pub fn pairs(suite: &Suite, watchers: &[Watcher<'_>], load: &[&str]) -> Result<Vec<(Pairs, u64)>> {
-    let mut all = vec![(Pairs::default(), 0); watchers.len()];
+/// Runs under one watcher, each with a bare one before it.
+#[derive(Default)]
+pub struct Measured {
+    pub pairs: Pairs,
+    /// Calls that the tracer lost meanwhile.
+    pub lost: u64,
+    /// Why it could not go on; what there is until then stays.
+    pub failed: Option<Error>,
+}
+
+/// What each watcher adds to a workload, in turns, until the deadline.
+pub fn pairs(
+    suite: &Suite,
+    watchers: &[Watcher<'_>],
+    load: &[&str],
+    deadline: Instant,
+) -> Result<Vec<Measured>> {
+    let mut all: Vec<_> = watchers.iter().map(|_| Measured::default()).collect();
     let millis = suite.millis.to_string();
     let load = [load, &["--millis", &millis]].concat();
     for round in 0..suite.rounds {
-        if round > 0 && suite.is_over() {
+        if round > 0 && Instant::now() > deadline {
             break;
         }
-        for (watcher, (pairs, lost)) in watchers.iter().zip(&mut all) {
+        for (watcher, measured) in watchers.iter().zip(&mut all) {
+            if measured.failed.is_some() {
+                continue;
+            }
             let bare = suite.bench.run(Watcher::Nobody, &load)?.figure("ns_per_call")?;
-            let run = suite.bench.run(*watcher, &load)?;
-            pairs.0.push((bare, run.figure("ns_per_call")?));
-            *lost += run.lost();
+            match suite.bench.run(*watcher, &load) {
+                Ok(run) => {
+                    measured.pairs.0.push((bare, run.figure("ns_per_call")?));
+                    measured.lost += run.lost();
+                }
+                Err(error) => measured.failed = Some(error),
+            }
         }
     }
     Ok(all)
 }
 
 /// Adds a row of what is added, in nanoseconds.
-fn added(suite: &mut Suite, section: &str, what: String, pairs: &Pairs, lost: u64) {
+fn added(suite: &mut Suite, section: &str, what: String, measured: Measured) {
+    let Measured { pairs, lost, failed } = measured;
+    if let Some(error) = failed {
+        suite.report.skip(format!("{section}, {what}"), format!("{error:#}"));
+    }
     let Some(value) = pairs.added() else { return };
     let note = if lost > 0 { format!("{lost} lost meanwhile") } else { String::new() };
     let (section, unit) = (section.to_owned(), "ns".to_owned());
@@ -84,9 +114,9 @@ pub fn traced(suite: &mut Suite) -> Result<()> {
             let options: Vec<_> =
                 DETAILS.iter().map(|detail| ["--hook", hook, "--detail", detail]).collect();
             let watchers: Vec<_> = options.iter().map(|options| Watcher::Tracer(options)).collect();
-            let measured = pairs(suite, &watchers, load)?;
-            for (detail, (pairs, lost)) in DETAILS.iter().zip(&measured) {
-                added(suite, &section, format!("{name}, {detail}"), pairs, *lost);
+            let measured = pairs(suite, &watchers, load, suite.deadline(GROUPS))?;
+            for (detail, measured) in DETAILS.iter().zip(measured) {
+                added(suite, &section, format!("{name}, {detail}"), measured);
             }
         }
         first = false;
@@ -111,9 +141,14 @@ pub fn untraced(suite: &mut Suite) -> Result<()> {
             ("recvmmsg, filtered out by --pid", &by_pid, "eagain"),
             ("recvmmsg, filtered out by --comm", &by_comm, "eagain"),
         ] {
-            let measured = pairs(suite, &[Watcher::Tracer(options)], &[load, "--clock", "cpu"])?;
-            for (pairs, lost) in &measured {
-                added(suite, &section, name.to_owned(), pairs, *lost);
+            let measured = pairs(
+                suite,
+                &[Watcher::Tracer(options)],
+                &[load, "--clock", "cpu"],
+                suite.deadline(GROUPS),
+            )?;
+            for measured in measured {
+                added(suite, &section, name.to_owned(), measured);
             }
         }
     }

@@ -4,6 +4,11 @@
 //! |---|---|
 //! | [`cost`] | added per call: traced, not traced, filtered out |
 //! | [`peers`] | the same under strace, bpftrace and perf trace |
+//! | [`replay`] | records decoded and encoded per second |
+//! | [`start`] | from exec to attached; memory |
+//! | [`delay`] | from the call to the reader |
+//! | [`echo`] | a UDP server's requests per second |
+//! | [`loss`] | the fastest thread, and whether anything is lost |
 //!
 //! Every figure is the median of interleaved runs: bare, watched, bare, watched, and so
 //! on, each difference between two runs that follow each other, so that what else the
@@ -14,8 +19,13 @@
 
 mod cost;
 mod cpu;
+mod delay;
+mod echo;
+mod loss;
 mod peers;
+mod replay;
 mod report;
+mod start;
 mod stats;
 mod watcher;
 
@@ -35,10 +45,6 @@ use watcher::Bench;
 /// Where the figures of the machine that made them are kept.
 const BASELINE: &str = "tests/bench/baseline.json";
 
-/// How long the suite goes on to repeat runs.
-const USUAL: Duration = Duration::from_secs(240);
-const QUICK: Duration = Duration::from_secs(45);
-
 /// What `cargo xtask bench` was told.
 #[derive(clap::Args)]
 pub struct Options {
@@ -55,35 +61,52 @@ pub struct Options {
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = BASELINE)]
     keep: Option<PathBuf>,
     /// Sections to measure; all without.
-    #[arg(value_name = "SECTION", value_parser = clap::builder::PossibleValuesParser::new(SECTIONS.iter().map(|(name, ..)| *name)))]
+    #[arg(value_name = "SECTION", value_parser = clap::builder::PossibleValuesParser::new(SECTIONS.iter().map(|section| section.name)))]
     sections: Vec<String>,
     /// The built tracer and workload; set where xtask calls itself as root.
     #[arg(long, hide = true, num_args = 2, value_names = ["TRACER", "WORKLOAD"])]
     programs: Option<Vec<PathBuf>>,
 }
 
-/// A part of the suite: its name, what measures it.
-type Section = (&'static str, fn(&mut Suite) -> Result<()>);
+/// A part of the suite.
+struct Section {
+    name: &'static str,
+    /// How long it may go on to repeat runs; less than five minutes in all.
+    seconds: u64,
+    measure: fn(&mut Suite) -> Result<()>,
+}
 
-const SECTIONS: &[Section] =
-    &[("traced", cost::traced), ("untraced", cost::untraced), ("peers", peers::measure)];
+const SECTIONS: &[Section] = &[
+    Section { name: "traced", seconds: 90, measure: cost::traced },
+    Section { name: "untraced", seconds: 20, measure: cost::untraced },
+    Section { name: "peers", seconds: 35, measure: peers::measure },
+    Section { name: "replay", seconds: 25, measure: replay::measure },
+    Section { name: "start", seconds: 10, measure: start::measure },
+    Section { name: "delay", seconds: 15, measure: delay::measure },
+    Section { name: "echo", seconds: 40, measure: echo::measure },
+    Section { name: "loss", seconds: 50, measure: loss::measure },
+];
+/// With `--quick`, that part of it.
+const QUICK: u32 = 5;
 
 /// What is measured with, and what came of it.
 pub struct Suite {
     pub bench: Bench,
     pub report: Report,
+    /// Whether a glance will do.
+    pub quick: bool,
     /// Pairs of runs for each figure.
     pub rounds: usize,
     /// The length of a run.
     pub millis: u64,
-    /// When figures have to do with the runs that they have.
-    deadline: Instant,
+    /// The time for what is measured now.
+    time: Duration,
 }
 
 impl Suite {
-    /// Whether the time for all of it has passed.
-    pub fn is_over(&self) -> bool {
-        Instant::now() > self.deadline
+    /// When one of so many figures of a section has to do with the runs that it has.
+    pub fn deadline(&self, figures: usize) -> Instant {
+        Instant::now() + self.time / u32::try_from(figures.max(1)).unwrap_or(u32::MAX)
     }
 }
 
@@ -105,12 +128,15 @@ pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let mut suite = Suite {
         bench: Bench { tracer, workload, cpu, other, folder },
         report: Report::new(version(workspace)),
+        quick: options.quick,
         rounds: if options.quick { 3 } else { 7 },
         millis: if options.quick { 50 } else { 120 },
-        deadline: Instant::now() + if options.quick { QUICK } else { USUAL },
+        time: Duration::ZERO,
     };
-    for (name, measure) in SECTIONS {
+    for Section { name, seconds, measure } in SECTIONS {
         let wanted = options.sections.is_empty() || options.sections.iter().any(|s| s == name);
+        let time = Duration::from_secs(*seconds);
+        suite.time = if options.quick { time / QUICK } else { time };
         // One section that can't be measured keeps nobody from the others.
         if wanted && let Err(error) = measure(&mut suite) {
             suite.report.skip(*name, format!("{error:#}"));
@@ -182,4 +208,14 @@ fn version(workspace: &Workspace) -> String {
     let mut git = std::process::Command::new("git");
     git.args(["describe", "--always", "--dirty"]).current_dir(&workspace.root);
     cargo::output_of(&mut git).map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_minutes_at_most() {
+        assert!(SECTIONS.iter().map(|section| section.seconds).sum::<u64>() < 300);
+    }
 }

@@ -145,10 +145,13 @@ pub fn measure(suite: &mut Suite) -> Result<()> {
         .chain(here.iter().map(|peer| Watcher::Peer(peer)))
         .collect();
     // They are slow: chunks that end in time.
-    let measured = cost::pairs(suite, &watchers, &["eagain", "--chunk", "100"])?;
+    let measured = cost::pairs(suite, &watchers, &["eagain", "--chunk", "100"], suite.deadline(1))?;
     let names = ["tracer --detail call"].into_iter().chain(here.iter().map(|peer| peer.name));
-    let ours: Vec<f64> = measured[0].0.0.iter().map(|(bare, watched)| watched - bare).collect();
-    for (i, (name, (pairs, _))) in names.zip(&measured).enumerate() {
+    let ours: Vec<f64> = measured[0].pairs.0.iter().map(|(bare, watched)| watched - bare).collect();
+    for (i, (name, cost::Measured { pairs, failed, .. })) in names.zip(&measured).enumerate() {
+        if let Some(error) = failed {
+            suite.report.skip(name, format!("{error:#}").replace('\n', " "));
+        }
         let Some(value) = pairs.added() else { continue };
         let ratios =
             pairs.0.iter().zip(&ours).map(|((bare, watched), ours)| (watched - bare) / ours);

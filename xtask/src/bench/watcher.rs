@@ -1,9 +1,9 @@
 //! Running the workload, with nobody watching or under a tracer.
 
 use std::{
-    fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _},
-    path::{Path, PathBuf},
+    fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -47,9 +47,17 @@ pub enum Watcher<'a> {
 pub struct Run {
     /// What the workload says.
     pub said: Value,
-    /// The tracer's last health record.
-    pub end: Option<Value>,
-    /// CPU time that the tracer took, in seconds.
+    /// What the tracer says, where it was there.
+    pub end: Option<End>,
+}
+
+/// What the tracer says at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct End {
+    pub seen: u64,
+    pub emitted: u64,
+    pub lost: u64,
+    /// CPU time that it took until then.
     pub cpu_seconds: f64,
 }
 
@@ -59,15 +67,29 @@ impl Run {
         self.said[name].as_f64().with_context(|| format!("no {name} in {}", self.said))
     }
 
-    /// A number of the tracer's last health record.
-    pub fn ended(&self, pointer: &str) -> Result<u64> {
-        let end = self.end.as_ref().context("the tracer was not there")?;
-        end.pointer(pointer).and_then(Value::as_u64).with_context(|| format!("{pointer}: {end}"))
-    }
-
     /// Calls that the tracer lost.
     pub fn lost(&self) -> u64 {
-        self.ended("/lost/total").unwrap_or(0)
+        self.end.map_or(0, |end| end.lost)
+    }
+}
+
+impl End {
+    /// Out of the summary on stderr: `tracer: seen 9, filtered 1, emitted 7, lost 1 (…)`.
+    fn of(said: &str) -> Option<Self> {
+        let line = said.lines().rev().find_map(|line| line.strip_prefix("tracer: seen "))?;
+        let line = format!("seen {line}");
+        let number = |name: &str| {
+            let (_, rest) = line.split_once(name)?;
+            let digits: String =
+                rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().ok()
+        };
+        Some(Self {
+            seen: number("seen")?,
+            emitted: number("emitted")?,
+            lost: number("lost")?,
+            cpu_seconds: 0.0,
+        })
     }
 }
 
@@ -82,36 +104,18 @@ impl Bench {
     /// Runs the workload under a watcher.
     pub fn run(&self, watcher: Watcher<'_>, args: &[&str]) -> Result<Run> {
         match watcher {
-            Watcher::Nobody => {
-                let said = said_by(&mut self.command(args))?;
-                Ok(Run { said, end: None, cpu_seconds: 0.0 })
-            }
+            Watcher::Nobody => Ok(Run { said: said_by(&mut self.command(args))?, end: None }),
+            Watcher::Peer(peer) => Ok(Run { said: peer.around(self, args)?, end: None }),
             Watcher::Tracer(options) => {
-                let file = self.folder.path().join("events");
-                let write = format!("file:{}", file.display());
-                self.run_to(options, &write, args, &file)
-            }
-            Watcher::Peer(peer) => {
-                let said = peer.around(self, args)?;
-                Ok(Run { said, end: None, cpu_seconds: 0.0 })
+                let file = format!("file:{}", self.folder.path().join("events").display());
+                // Room for all of it: what is lost costs less.
+                let options = [options, &["--buffer", "64M", "--write", &file]].concat();
+                let tracer = Tracer::start(self, &options, Stdio::null())?;
+                let said = said_by(&mut self.command(args));
+                let end = tracer.stop()?;
+                Ok(Run { said: said?, end: Some(end) })
             }
         }
-    }
-
-    /// The same under the tracer, which writes to `write`; `health` is the file in which
-    /// its last line is found.
-    pub fn run_to(
-        &self,
-        options: &[&str],
-        write: &str,
-        args: &[&str],
-        health: &Path,
-    ) -> Result<Run> {
-        let tracer = Tracer::start(self, &[options, &["-w", write]].concat(), Stdio::null())?;
-        let said = said_by(&mut self.command(args));
-        let cpu_seconds = tracer.stop()?;
-        let end = if health.is_file() { Some(last_line(health)?) } else { None };
-        Ok(Run { said: said?, end, cpu_seconds })
     }
 }
 
@@ -127,20 +131,13 @@ pub fn said_by(workload: &mut Command) -> Result<Value> {
     serde_json::from_str(line).with_context(|| format!("the workload said {line:?}"))
 }
 
-/// The last line of a file, which may be large.
-fn last_line(path: &Path) -> Result<Value> {
-    use std::io::{Seek as _, SeekFrom};
-    let read = || -> std::io::Result<String> {
-        let mut file = File::open(path)?;
-        let len = file.metadata()?.len();
-        file.seek(SeekFrom::Start(len.saturating_sub(64 << 10)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let line = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
-        Ok(String::from_utf8_lossy(line.unwrap_or_default()).into_owned())
-    };
-    let line = read().with_context(|| format!("can't read {}", path.display()))?;
-    serde_json::from_str(&line).with_context(|| format!("the tracer's last line is {line:?}"))
+/// Memory in KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Without maps.
+    pub own: u64,
+    /// Of BPF maps: the kernel's, which the process sees too; a ring's data twice.
+    pub maps: u64,
 }
 
 /// The tracer, attached.
@@ -156,7 +153,7 @@ impl Tracer {
     /// Starts it beside the workload's CPU and waits until it is attached.
     pub fn start(bench: &Bench, options: &[&str], stdout: impl Into<Stdio>) -> Result<Self> {
         let mut command = Command::new(&bench.tracer);
-        command.args(["--output", "json", "--buffer", "64M"]).args(options);
+        command.args(["--output", "json"]).args(options);
         command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let start = Instant::now();
         let mut child =
@@ -196,33 +193,40 @@ impl Tracer {
         self.child.stdout.take().context("stdout is a pipe")
     }
 
-    /// A field of its /proc/PID/status, in KiB.
-    pub fn memory(&self, field: &str) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path).with_context(|| path.clone())?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-        kib.with_context(|| format!("no {field} in {path}"))
+    /// What it has in memory: its own, and of the ring buffers that it has mapped
+    /// (proc_pid_smaps(5)).
+    pub fn memory(&self) -> Result<Memory> {
+        let path = format!("/proc/{}/smaps", self.child.id());
+        let smaps = fs::read_to_string(&path).with_context(|| path.clone())?;
+        let (mut memory, mut of_map) = (Memory::default(), false);
+        for line in smaps.lines() {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next().and_then(|kib| kib.parse::<u64>().ok())) {
+                (Some("Rss:"), Some(kib)) if of_map => memory.maps += kib,
+                (Some("Rss:"), Some(kib)) => memory.own += kib,
+                (Some(field), _) if field.ends_with(':') => {}
+                // The line that a mapping begins with ends in what is mapped.
+                _ => of_map = line.contains("bpf-map"),
+            }
+        }
+        Ok(memory)
     }
 
-    /// CPU time that it has taken, in seconds (proc_pid_stat(5), ticks of 10 ms).
+    /// CPU time that its threads have taken, in seconds (Documentation/scheduler/sched-stats.rst).
     fn cpu_seconds(&self) -> Result<f64> {
-        let path = format!("/proc/{}/schedstat", self.child.id());
+        let folder = format!("/proc/{}/task", self.child.id());
         let mut total = 0.0;
-        // All threads, where the kernel keeps nanoseconds.
-        for entry in
-            fs::read_dir(format!("/proc/{}/task", self.child.id())).context("its threads")?
-        {
-            let stat = entry.context("its threads")?.path().join("schedstat");
-            let text = fs::read_to_string(&stat).with_context(|| path.clone())?;
+        for thread in fs::read_dir(&folder).with_context(|| folder.clone())? {
+            let path = thread.with_context(|| folder.clone())?.path().join("schedstat");
+            let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
             let ns: f64 = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0.0);
             total += ns / 1e9;
         }
         Ok(total)
     }
 
-    /// Ends it as a user would; the CPU time that it took in all but its last moments.
-    pub fn stop(mut self) -> Result<f64> {
+    /// Ends it as a user would.
+    pub fn stop(mut self) -> Result<End> {
         let cpu_seconds = self.cpu_seconds()?;
         interrupt(&mut self.child, "the tracer")?;
         let status = self.child.wait().context("the tracer's end")?;
@@ -230,7 +234,8 @@ impl Tracer {
         if !status.success() {
             bail!("the tracer failed ({status}): {}", said.trim());
         }
-        Ok(cpu_seconds)
+        let end = End::of(&said).with_context(|| format!("no summary in {said:?}"))?;
+        Ok(End { cpu_seconds, ..end })
     }
 }
 
@@ -246,4 +251,17 @@ pub fn interrupt(child: &mut Child, name: &str) -> Result<()> {
         thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tracers_summary() {
+        let said = "tracer: attached: hook x\ntracer: seen 39, filtered 2, emitted 36, lost 1 (ring full 1), 4 unfinished\n";
+        let expected = End { seen: 39, emitted: 36, lost: 1, cpu_seconds: 0.0 };
+        assert_eq!(End::of(said), Some(expected));
+        assert_eq!(End::of("tracer: attached"), None);
+    }
 }
