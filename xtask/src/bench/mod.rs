@@ -38,7 +38,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::{cargo, privilege::Privilege, run, workspace::Workspace};
+use crate::{
+    cargo,
+    privilege::Privilege,
+    run,
+    setup::{self, Part},
+    workspace::Workspace,
+};
 use report::Report;
 use watcher::Bench;
 
@@ -48,17 +54,20 @@ const BASELINE: &str = "tests/bench/baseline.json";
 /// What `cargo xtask bench` was told.
 #[derive(clap::Args)]
 pub struct Options {
+    /// Use the machine as it is, install nothing.
+    #[arg(long)]
+    no_setup: bool,
     /// Fewer and shorter runs: a glance, not a figure to keep.
     #[arg(long)]
     quick: bool,
-    /// JSON on stdout instead of the table.
+    /// JSON on stdout instead of the table; installs nothing.
     #[arg(long)]
     json: bool,
     /// Show each figure's ratio to a baseline too [default: tests/bench/baseline.json].
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = BASELINE)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = BASELINE)]
     compare: Option<PathBuf>,
     /// Keep the figures as a baseline [default: tests/bench/baseline.json].
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = BASELINE)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = BASELINE)]
     keep: Option<PathBuf>,
     /// Sections to measure; all without.
     #[arg(value_name = "SECTION", value_parser = clap::builder::PossibleValuesParser::new(SECTIONS.iter().map(|section| section.name)))]
@@ -114,6 +123,10 @@ pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let Some([tracer, workload]) = options.programs.as_deref() else {
         // First, so that nobody waits for a build that can't be used.
         let privilege = Privilege::find()?;
+        if !options.no_setup && !options.json {
+            // What can't be had is named where it would be measured.
+            setup::install(workspace, &[Part::Bench])?;
+        }
         let programs = [run::build(workspace)?, build_workload(workspace)?];
         return again_as_root(workspace, &privilege, &programs);
     };

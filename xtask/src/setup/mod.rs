@@ -110,7 +110,7 @@ pub fn find_missing(workspace: &Workspace, parts: &[Part]) -> Result<Vec<Missing
                     add("toolchain", error.to_string());
                 }
             }
-            Part::Tests | Part::Fuzz | Part::Guests => {
+            Part::Tests | Part::Fuzz | Part::Bench | Part::Guests => {
                 for package in apt::missing(packages::of(part))? {
                     add(package.name, format!("not installed: {}", package.purpose));
                 }

@@ -9,6 +9,8 @@ pub enum Part {
     Tests,
     /// Fuzzing the parsers.
     Fuzz,
+    /// Measuring others beside the tracer.
+    Bench,
     /// Running the tests on other kernels, under QEMU.
     Guests,
     /// The stable toolchain's own helpers: rustfmt and clippy.
@@ -17,13 +19,14 @@ pub enum Part {
 
 impl Part {
     pub const ALL: &[Self] =
-        &[Self::Object, Self::Tests, Self::Fuzz, Self::Guests, Self::Components];
+        &[Self::Object, Self::Tests, Self::Fuzz, Self::Bench, Self::Guests, Self::Components];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Object => "object",
             Self::Tests => "tests",
             Self::Fuzz => "fuzz",
+            Self::Bench => "bench",
             Self::Guests => "guests",
             Self::Components => "components",
         }
@@ -98,6 +101,13 @@ pub const TESTS: &[Package] = &[
 /// libFuzzer is built from source.
 pub const FUZZ: &[Package] = &[package("g++", "building libFuzzer", Probe::Program("c++"))];
 
+/// Other tracers.
+pub const BENCH: &[Package] = &[
+    package("strace", "the same calls under strace", Probe::Program("strace")),
+    package("bpftrace", "under bpftrace", Probe::Program("bpftrace")),
+    package("linux-perf", "under perf trace", Probe::Program("perf")),
+];
+
 /// Guests run programs that are linked statically, on kernels from Debian.
 pub const GUESTS: &[Package] = &[
     package("qemu-system-x86", "x86-64 guests", Probe::Program("qemu-system-x86_64")),
@@ -134,6 +144,7 @@ pub fn of(part: Part) -> &'static [Package] {
         Part::Object => OBJECT,
         Part::Tests => TESTS,
         Part::Fuzz => FUZZ,
+        Part::Bench => BENCH,
         Part::Guests => GUESTS,
         Part::Components => &[],
     }
