@@ -171,17 +171,9 @@ pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
 }
 
 fn print_table(report: &Report, baseline: Option<&Report>) {
-    let machine = &report.machine;
-    println!(
-        "{}, Linux {} on {} × {}, load {:.2} at the start",
-        report.version, machine.kernel, machine.cpus, machine.cpu, machine.load
-    );
+    println!("{}, {}", report.version, report.machine);
     if let Some(baseline) = baseline {
-        let then = &baseline.machine;
-        println!(
-            "baseline: {}, Linux {} on {} × {}, load {:.2}",
-            baseline.version, then.kernel, then.cpus, then.cpu, then.load
-        );
+        println!("baseline: {}, {}", baseline.version, baseline.machine);
     }
     println!("\n{}", report.table(baseline));
 }

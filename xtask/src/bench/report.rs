@@ -1,7 +1,7 @@
 //! What the suite prints: a table for people, JSON for programs, and the ratio to a
 //! baseline that was kept.
 
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// How busy it was before the suite began: the load of the last minute.
     pub load: f64,
+    /// Tracers that were running already, and that take their part of every call.
+    pub tracers: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,9 +77,26 @@ impl Machine {
             cpu: field(&read("/proc/cpuinfo"), "model name"),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory_mib: kib / 1024,
+            tracers: tracers(),
             load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
         }
     }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, arch, cpu, cpus, load, tracers, .. } = self;
+        write!(f, "Linux {kernel} on {cpus} × {cpu} ({arch}), load {load:.2}")?;
+        if *tracers > 0 { write!(f, ", beside {tracers} other tracers") } else { Ok(()) }
+    }
+}
+
+/// Processes that trace others, by their names.
+fn tracers() -> usize {
+    const NAMES: &[&str] = &["tracer", "strace", "bpftrace", "perf"];
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = processes.filter_map(|of| fs::read_to_string(of.path().join("comm")).ok());
+    names.filter(|name| NAMES.contains(&name.trim())).count()
 }
 
 impl Report {
