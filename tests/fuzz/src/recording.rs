@@ -1,58 +1,47 @@
-//! Target `recording`: any bytes as a file made with `--record`; and, since checksums
-//! keep nearly all of them from what lies behind, as frames with right ones.
+//! Target `recording`: any bytes as a file made with `--record`, as they are and with
+//! lengths and checksums put right, without which hardly any would get further.
 
 use tracer::recording::{
     Reader,
-    format::{Head, Preamble, VERSION, kind},
+    format::{Head, Preamble, VERSION},
 };
-use zerocopy::IntoBytes;
-
-/// A first frame that is right.
-const HEADER: &[u8] = br#"{"kernel":"6.1","arch":"x86_64","hook":"kprobe","events":["recvmmsg"],"clock":{"monotonic":0,"boottime":0}}"#;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     read(bytes);
-    read(&framed(bytes));
+    read(&mended(bytes));
 }
 
-/// Reads to the end, or to what is wrong: every frame takes some of the bytes.
 fn read(bytes: &[u8]) {
     let Ok(mut reader) = Reader::new(bytes) else { return };
     let mut frames = 0;
     while let Ok(Some(_)) = reader.next_frame() {
+        // Each has a head of its own.
         frames += 1;
-        assert!(
-            frames <= bytes.len() / size_of::<Head>(),
-            "{frames} frames in {} bytes",
-            bytes.len()
-        );
+        let most = bytes.len() / size_of::<Head>();
+        assert!(frames <= most, "{frames} frames out of {} bytes", bytes.len());
     }
 }
 
-/// A recording whose frames the bytes describe: kind, flags, info, length, and a body.
-fn framed(bytes: &[u8]) -> Vec<u8> {
+/// The same frames with the checksums that they must have, the last one cut to what is
+/// there.
+pub fn mended(bytes: &[u8]) -> Vec<u8> {
     let preamble = Preamble::new(VERSION);
     let mut out = preamble.as_bytes().to_vec();
     let mut chain = preamble.checksum.get();
-    let mut frame = |kind, flags, info, body: &[u8]| {
-        let len = u32::try_from(body.len()).unwrap_or(0);
-        let head = Head::new(kind, flags, info, body, len, chain);
+    let mut rest = bytes.get(size_of::<Preamble>()..).unwrap_or_default();
+    while !rest.is_empty() {
+        let mut head = Head::new_zeroed();
+        let (now, later) = rest.split_at(rest.len().min(size_of::<Head>()));
+        head.as_mut_bytes()[..now.len()].copy_from_slice(now);
+        let len = later.len().min(head.len.get() as usize);
+        let (body, after) = later.split_at(len);
+        let len = u32::try_from(len).expect("inputs are small");
+        head = Head::new(head.kind, head.flags, head.info.get(), body, len, chain);
         chain = head.checksum.get();
         out.extend(head.as_bytes());
         out.extend(body);
-    };
-    let mut rest = match bytes.split_first() {
-        Some((first, rest)) if first % 8 != 0 => {
-            frame(kind::HEADER, 0, 0, HEADER);
-            rest
-        }
-        _ => bytes,
-    };
-    while let Some(([kind, flags, info, low, high], after)) = rest.split_first_chunk() {
-        let len = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
-        let (body, after) = after.split_at(len);
-        frame(*kind, *flags, u16::from(*info), body);
         rest = after;
     }
     out
