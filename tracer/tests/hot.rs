@@ -8,17 +8,20 @@ use tracer::{
     decode::{self, Clock},
     encode::json,
     hot::Hot,
-    process::Processes,
+    process::{Fact, Processes},
     record,
     recording::{Frame, Reader},
 };
-use tracer_common::record::{Call, RecordKind};
+use tracer_common::record::{Call, RecordKind, flags};
+use zerocopy::FromBytes;
 
 fn clock() -> Clock {
     Clock { monotonic: 1_790_000_000_000_000_000, boottime: 1_790_000_000_000_000_000 }
 }
 
-/// The records of all golden recordings, one recording after the other.
+/// The records of all golden recordings, one recording after the other. Calls that do not
+/// tell of a pid namespace are said to be of the initial one: of what is older than that
+/// field nothing would be ordinary.
 fn records() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut paths: Vec<_> = fs::read_dir(&folder)
@@ -32,7 +35,12 @@ fn records() -> Vec<Vec<u8>> {
         let mut reader = Reader::open(&path).unwrap();
         while let Some(frame) = reader.next_frame().unwrap() {
             if let Frame::Record(_, record) = frame {
-                records.push(record.to_vec());
+                let mut record = record.to_vec();
+                if record::parse(&record).unwrap().own_ids.is_none() {
+                    let (call, _) = Call::mut_from_prefix(&mut record).unwrap();
+                    call.header.flags |= flags::INITIAL_PID_NS;
+                }
+                records.push(record);
             }
         }
     }
@@ -40,12 +48,22 @@ fn records() -> Vec<Vec<u8>> {
 }
 
 /// Both ways to JSON, with what they remember.
-#[derive(Default)]
 struct Both {
     hot: Hot,
     short: Processes,
     long: Processes,
     ordinary: usize,
+}
+
+impl Default for Both {
+    fn default() -> Self {
+        let processes = || {
+            let mut processes = Processes::default();
+            processes.preload(Fact::Hierarchies { v1: false });
+            processes
+        };
+        Self { hot: Hot::default(), short: processes(), long: processes(), ordinary: 0 }
+    }
 }
 
 impl Both {

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::Path,
     process::{Child, Command},
     thread::sleep,
@@ -34,7 +35,16 @@ struct Waiting(Child);
 
 impl Waiting {
     fn start(program: &Path) -> Self {
-        Self(Command::new(program).arg("60").spawn().expect("sleep"))
+        loop {
+            match Command::new(program).arg("60").spawn() {
+                // Between a fork and an exec of another test's the program that was just
+                // written is still open for writing.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    sleep(Duration::from_millis(1));
+                }
+                started => return Self(started.expect("sleep")),
+            }
+        }
     }
 
     fn pid(&self) -> u32 {

@@ -29,7 +29,9 @@ fn every_field_is_described_in_plain_words() {
     for schema in [event(), health()] {
         walk(&schema, &mut |object| {
             if let Some(Value::Object(properties)) = object.get("properties")
-                && object.get("type").is_some_and(|kind| kind == "object")
+                && ["additionalProperties", "unevaluatedProperties"]
+                    .iter()
+                    .any(|closed| object.contains_key(*closed))
             {
                 for (name, property) in properties {
                     let tag = property.get("const").is_some() || property.is_boolean();

@@ -38,7 +38,7 @@ fn unknown_fields_name_the_nearest() {
         assert_eq!(error.problem.message, expected);
     }
     let known = "schema, time, time_exit, event, cpu, syscall, process, args, socket, ret, \
-                 error, latency_ns, messages, truncated, findings, missing";
+                 error, latency_ns, delivered, messages, truncated, findings, missing";
     for path in ["zzz.yyy", "qqqqq"] {
         let error = Expression::new(&format!("{path} == 1")).unwrap_err();
         let expected = format!("unknown field {path}; paths begin with {known}");
