@@ -107,6 +107,8 @@ fn is_partial(event: &Value, path: &str, reason: &Value) -> bool {
     let message = &event["messages"][i];
     match field {
         ".name" => reason == "truncated" && message["name"].is_object(),
+        // It is there only where it differs.
+        ".kernel" => message.get("kernel").is_none(),
         ".payload" => message["payload"]["captured"].as_u64() < message["payload"]["len"].as_u64(),
         _ => false,
     }

@@ -150,7 +150,7 @@ fn wait_next(batch: &Batch, tid: i32, nr: i64) {
 }
 
 /// What is different with a source that shows `kernel` of message `i`.
-fn found(truth: &Value, i: usize, kernel: Value) -> Value {
+pub fn found(truth: &Value, i: usize, kernel: Value) -> Value {
     let mut findings = truth["findings"].as_array().cloned().expect("a list");
     let at = findings.iter().take_while(|finding| *finding == "changed_during_call").count();
     findings.insert(at, json!("kernel_saw_other"));

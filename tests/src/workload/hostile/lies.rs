@@ -12,6 +12,7 @@ use crate::workload::arena::{Arena, PAGE};
 use crate::workload::batch::{Batch, CONTROL_LEN, DATA_LEN};
 use crate::workload::call::Call;
 use crate::workload::entry::Entry;
+use crate::workload::races::found;
 use crate::workload::sockets::{self, Udp};
 use crate::workload::truth::{absent, hex, hex_of};
 
@@ -191,5 +192,6 @@ fn header(context: &Context, entry: Entry) {
         message["control"]["items"][1]["level"] = json!("SOL_IP");
         truth["truncated"] =
             json!({"payload_bytes": DATA_LEN - data.len(), "control_bytes": absent()});
+        truth["$with"] = json!({"lengths": found(truth, 0, json!({"len": 1}))});
     });
 }

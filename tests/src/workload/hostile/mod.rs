@@ -17,7 +17,7 @@ use super::Context;
 use super::batch::Batch;
 use super::call::Made;
 use super::detail;
-use super::truth::{error, hex_of};
+use super::truth::{absent, error, hex_of};
 
 /// An address that nobody has.
 pub const NOWHERE: u64 = 0xffff_0000;
@@ -51,6 +51,14 @@ fn deferred(truth: &mut Value, errno: i32) {
 /// Adds a finding that comes before those that a call's own truth knows.
 fn find(truth: &mut Value, finding: &str) {
     truth["findings"].as_array_mut().expect("a list").insert(0, json!(finding));
+}
+
+/// A message was received, and the call failed when its name could not be written.
+fn delivered(truth: &mut Value) {
+    let mut findings = truth["findings"].clone();
+    findings.as_array_mut().expect("a list").insert(0, json!("delivered_then_efault"));
+    truth["delivered"] = absent();
+    truth["$with"] = json!({"lengths": {"$all": {"delivered": 1, "findings": findings}}});
 }
 
 /// What is open of a call that delivered data and failed: whether its messages are shown.
