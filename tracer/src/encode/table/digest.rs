@@ -10,6 +10,9 @@ use super::{
 use crate::event::{Event, Known, Message, Name, Text};
 use anstyle::Style;
 
+/// Findings that the messages' flags and the ABI show already.
+const SHOWN: [&str; 3] = ["payload_truncated", "control_truncated", "compat_on_64bit"];
+
 /// A part of the column; parts are set apart by a space.
 pub struct Part {
     /// How it looks.
@@ -30,6 +33,9 @@ impl Digest {
         let mut digest = Self { parts: Vec::new(), room };
         if !layout.has(Column::Call) && !cells::is_native(event) {
             digest.push(CAUTION, event.syscall.abi.to_owned());
+        }
+        for finding in event.findings.iter().filter(|finding| !SHOWN.contains(finding)) {
+            digest.push(CAUTION, (*finding).to_owned());
         }
         match &event.messages {
             Some(Known(Some(list))) if !list.is_empty() => digest.messages(event, list, layout),

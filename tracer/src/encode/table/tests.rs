@@ -307,3 +307,16 @@ fn a_foreign_abi_shows_at_every_width() {
         assert_eq!(marked, 2, "at {width}:\n{screen}");
     }
 }
+
+#[test]
+fn findings_show_unless_something_else_shows_them() {
+    let mut event = event(0, 1, b"x");
+    event.findings = vec!["kernel_saw_other", "payload_truncated"];
+    for width in [80, 120, 160] {
+        let mut out = Vec::new();
+        Table::new(width, false).event(&event, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("kernel_saw_other"), "{text}");
+        assert!(!text.contains("payload_truncated"), "{text}");
+    }
+}
