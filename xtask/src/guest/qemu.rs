@@ -49,7 +49,10 @@ pub fn run(
         .arg(kernel)
         .arg("-initrd")
         .arg(image)
-        .args(["-append", &format!("console={} panic=-1 oops=panic quiet", arch.console)])
+        .args([
+            "-append",
+            &format!("console={} panic=-1 oops=panic quiet random.trust_cpu=on", arch.console),
+        ])
         .arg("-chardev")
         .arg(format!("file,id=console,path={}", comma_free(console)?))
         .args(["-chardev", "stdio,id=results,signal=off"])

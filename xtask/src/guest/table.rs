@@ -43,8 +43,9 @@ pub const X86_64: Arch = Arch {
     debian: "amd64",
     target: "x86_64-unknown-linux-gnu",
     qemu: "qemu-system-x86_64",
-    // What newer processors can do is slower to emulate.
-    machine: &["-machine", "pc", "-cpu", "qemu64"],
+    // What newer processors can do is slower to emulate. Without random numbers from the
+    // processor, programs that want some would wait for minutes.
+    machine: &["-machine", "pc", "-cpu", "qemu64,+rdrand"],
     lines: &["-serial", "chardev:console", "-serial", "chardev:results"],
     console: "ttyS0",
     results: "/dev/ttyS1",
