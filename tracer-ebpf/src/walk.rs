@@ -14,6 +14,7 @@ use tracer_common::{
 use crate::{
     full::{Part, detail_part},
     maps::Scratch,
+    mem::opaque,
 };
 
 /// What is done for each element.
@@ -95,7 +96,9 @@ impl Loop for Unrolled {
     #[inline(always)]
     unsafe fn detail<const WHAT: u64>(count: u32, _: *mut Scratch) {
         for i in 0..u64::from(MAX_PIECES_UNROLLED) {
-            if i >= u64::from(count) || detail_part(WHAT, i) == 0 {
+            // Or the compiler goes on to the lesser of the two bounds with `!=`, of which
+            // verifiers before Linux 6.8 learn nothing: to them that loop has no end.
+            if opaque(i) >= u64::from(count) || detail_part(WHAT, i) == 0 {
                 break;
             }
         }
