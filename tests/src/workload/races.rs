@@ -274,6 +274,8 @@ fn too_long(context: &Context) {
     batch.set_iov(1, lists.addr(0), 2);
     udp.send_all(3);
     let made = Call::new(Entry::Native, udp.fd(), &batch).make();
-    assert_eq!(made.ret, 3, "all datagrams were waiting");
+    // On arm64 the end of the address space is nearer than that, and the kernel looks.
+    let answer = if cfg!(target_arch = "x86_64") { 3 } else { -i64::from(libc::EFAULT) };
+    assert_eq!(made.ret, answer, "all datagrams were waiting");
     context.tell(&made);
 }
