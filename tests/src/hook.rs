@@ -52,11 +52,6 @@ pub fn no_int80(workload: &str) -> Option<&'static str> {
     (!works).then_some("this kernel has no int $0x80")
 }
 
-/// Whether 32-bit calls are seen.
-pub fn sees_compat() -> bool {
-    in_use() != "tracepoint"
-}
-
 /// Whether the kernel may miss returns: it keeps room for those of few calls at the same
 /// time, ten or two for each CPU, and before Linux 5.13 one for each CPU.
 pub fn misses_returns() -> bool {

@@ -2,7 +2,6 @@
 //! full`): what other threads do to the caller's memory shows, and nothing else does.
 
 use serde_json::json;
-use tests::child;
 use tests::hook;
 use tests::skip::{require_root_bpf, skip};
 use tests::tracer::{Traced, around};
@@ -13,18 +12,11 @@ fn full(scenario: &str) -> Option<Traced> {
     if !require_root_bpf(module_path!()) {
         return None;
     }
-    if scenario.ends_with("-compat") {
-        let obstacle = if !hook::sees_compat() {
-            Some("this hook does not see 32-bit calls")
-        } else if !child::run(WORKLOAD, &["probe-int80"]).status.success() {
-            Some("this kernel has no int $0x80")
-        } else {
-            None
-        };
-        if let Some(reason) = obstacle {
-            skip(module_path!(), reason);
-            return None;
-        }
+    if scenario.ends_with("-compat")
+        && let Some(reason) = hook::no_int80(WORKLOAD)
+    {
+        skip(module_path!(), reason);
+        return None;
     }
     let traced = around(WORKLOAD, &["--detail", "full"], &[scenario]);
     traced.assert_exact();
