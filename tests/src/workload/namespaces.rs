@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::Context;
@@ -32,9 +33,9 @@ pub fn two_calls(context: &Context) {
 /// Calls of the leader and of a thread.
 fn calls(context: &Context) {
     call(context);
-    thread::scope(|scope| {
-        scope.spawn(|| call(context));
-    });
+    // To its very end: one that still gives back its memory could leave a child of this
+    // process with locks that nobody opens.
+    thread::scope(|scope| scope.spawn(|| call(context)).join()).expect("a thread");
 }
 
 /// The first process of a new pid namespace, its child, and the first process of another
@@ -88,11 +89,17 @@ fn child(id: Option<i32>, run: impl FnOnce()) -> Option<i32> {
     Some(pid)
 }
 
-/// Tries until nobody else comes in between.
+/// Tries until nobody else comes in between, or has the id.
 fn until_done(mut attempt: impl FnMut() -> bool) {
-    let done = (0..200).any(|_| attempt());
-    assert!(done, "others were always faster");
+    let start = Instant::now();
+    while !attempt() {
+        assert!(start.elapsed() < PATIENCE, "others were always faster");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
+
+/// Longer than another test keeps an id to itself.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Three processes under one id, one after the other, the second of which executes a
 /// copy of the workload.
@@ -128,6 +135,9 @@ pub fn reused_thread(context: &Context) {
         thread::scope(|scope| scope.spawn(run).join()).expect("the program takes its place");
     });
     let tid = shared.get();
+    // As far as ids had come, for whoever comes after.
+    let read = || fs::read_to_string(NEXT).expect("CONFIG_CHECKPOINT_RESTORE");
+    let before = read();
     until_done(|| {
         let reused = || {
             process::set_comm("third");
@@ -145,6 +155,7 @@ pub fn reused_thread(context: &Context) {
         };
         child(first, reused).is_some()
     });
+    fs::write(NEXT, before).expect("a privilege");
 }
 
 /// A number that a child tells its parent.

@@ -274,8 +274,10 @@ fn too_long(context: &Context) {
     batch.set_iov(1, lists.addr(0), 2);
     udp.send_all(3);
     let made = Call::new(Entry::Native, udp.fd(), &batch).make();
-    // On arm64 the end of the address space is nearer than that, and the kernel looks.
-    let answer = if cfg!(target_arch = "x86_64") { 3 } else { -i64::from(libc::EFAULT) };
-    assert_eq!(made.ret, answer, "all datagrams were waiting");
+    // Where the address space of a process ends where its mappings do, as with 48 bits on
+    // arm64, the buffers reach past it, and the kernel looks.
+    let refused = -i64::from(libc::EFAULT);
+    let allowed = if cfg!(target_arch = "x86_64") { &[3][..] } else { &[3, refused] };
+    assert!(allowed.contains(&made.ret), "the kernel's answer: {}", made.ret);
     context.tell(&made);
 }

@@ -52,8 +52,6 @@ fn run(
         let what = format!("guest {} options::{}", guest.name, row.module);
         skips.push(Skip::new(format!("{what}: {}", row.tests.join(", ")), row.why));
     }
-    let (test, why) = suites::UNSTEADY;
-    skips.push(Skip::new(format!("guest {} {test}", guest.name), why));
     if let Some(why) = suites::loading_left_out(guest.name) {
         skips.push(Skip::new(format!("guest {} loading, but the budget", guest.name), why));
     }

@@ -22,15 +22,13 @@ pub const HOOKS: &[Hook] = &[
     },
 ];
 
-/// A test that runs by itself: with kprobe it takes all the room that the kernel has for
-/// returns, and others' would be missed.
-const ALONE: &str = "calls::family::many_calls_under_way_at_the_same_time";
-
-/// A test that guests leave out, and why.
-pub const UNSTEADY: (&str, &str) = (
-    "calls::processes::ids_in_a_pid_namespace_and_in_one_within",
-    "its workload was once seen to hang in two guests on a busy machine, for a cause not found",
-);
+/// Tests that run by themselves. With kprobe the first takes all the room that the kernel
+/// has for returns, and others' would be missed; the second has ids handed out that others
+/// had before.
+const ALONE: [&str; 2] = [
+    "calls::family::many_calls_under_way_at_the_same_time",
+    "calls::processes::a_thread_id_that_is_used_again_after_exec",
+];
 
 /// The guest and the hook with room for the returns of two calls: one test at a time.
 const NARROW: (&str, &str) = ("5.10", "kprobe");
@@ -200,14 +198,15 @@ pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
             plan,
             "section {name}\nenv TRACER_HOOK={name}\nenv TRACER_TEST_SHARED={file}\n\
              tracer /guest/tracer --hook {name} -o json -w file:{file}\n\
-             suite /guest/native calls:: --skip {ALONE} --skip {}",
-            UNSTEADY.0
+             suite /guest/native calls::"
         );
+        ALONE.iter().for_each(|test| plan += &format!(" --skip {test}"));
         blind.iter().for_each(|(module, _)| plan += &format!(" --skip {module}::"));
         if (guest.name, *name) == NARROW {
             plan += " --test-threads=1";
         }
-        let _ = writeln!(plan, "\nsuite /guest/native --exact {ALONE}\nstop");
+        let alone = ALONE.join(" ");
+        let _ = writeln!(plan, "\nsuite /guest/native --test-threads=1 --exact {alone}\nstop");
         plan += "suite /guest/native --ignored --exact shared::the_stream_is_sound\n";
         let (tests, hooks) = BY_HOOK;
         if hooks.contains(name) {
@@ -264,12 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn the_test_that_runs_alone_exists() {
+    fn tests_that_run_alone_exist() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let file = folder.join("../tests/tests/native/calls/family.rs");
-        let text = std::fs::read_to_string(&file).expect("the module's file");
-        let test = ALONE.strip_prefix("calls::family::").expect("the module's test");
-        assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "{test}");
+        for test in ALONE {
+            let (module, test) = test.rsplit_once("::").expect("a module");
+            let file = format!("../tests/tests/native/{}.rs", module.replace("::", "/"));
+            let text = std::fs::read_to_string(folder.join(file)).expect("the module's file");
+            assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "{test}");
+        }
     }
 
     #[test]
@@ -291,7 +292,9 @@ mod tests {
         for line in [
             "section kprobe",
             "tracer /guest/tracer --hook kprobe -o json -w file:/tmp/kprobe.json",
-            "suite /guest/native --exact calls::family::many_calls_under_way_at_the_same_time",
+            "suite /guest/native --test-threads=1 --exact \
+             calls::family::many_calls_under_way_at_the_same_time \
+             calls::processes::a_thread_id_that_is_used_again_after_exec",
             "stop",
         ] {
             assert!(lines.contains(&line), "{plan}");
