@@ -8,7 +8,7 @@ use crate::{
     check::{Check, MAX_CHECKS},
     copies::Copies,
     detail::Detail,
-    record::{Call, max_len},
+    record::{Call, MAX_SOCKET, OwnIds, SectionHeader, max_len},
 };
 
 /// Most (ABI, number) pairs that can be traced at once.
@@ -147,6 +147,22 @@ pub struct Offsets {
     pub mnt_ns_inum: u32,
     /// `net.ns.inum`
     pub net_ns_inum: u32,
+    /// `task_struct.comm`
+    pub task_comm: u32,
+    /// `task_struct.cred`
+    pub task_cred: u32,
+    /// `cred.uid`
+    pub cred_uid: u32,
+    /// `cred.gid`
+    pub cred_gid: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `css_set.dfl_cgrp`
+    pub css_set_default: u32,
+    /// `cgroup.kn`
+    pub cgroup_node: u32,
+    /// `kernfs_node.id`
+    pub node_id: u32,
     /// `pid.level`
     pub pid_level: u32,
     /// `pid.numbers`
@@ -282,6 +298,34 @@ pub struct IterKinds {
     pub ubuf: u32,
 }
 
+/// What the programs call instead of `bpf_rdonly_cast`, a function of the kernel's whose
+/// number is another one in each: no helper has this number.
+pub const RDONLY_CAST: u32 = 0x00ca_5700;
+
+/// Ids of structures in the kernel's BTF, for `bpf_rdonly_cast`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Types {
+    /// `struct file`
+    pub file: u32,
+    /// `struct socket_alloc`, which opens with its `struct socket`.
+    pub socket: u32,
+    /// `struct sock`
+    pub sock: u32,
+    /// `struct net`
+    pub net: u32,
+    /// `struct netlink_sock`
+    pub netlink: u32,
+    /// `struct unix_sock`
+    pub unix: u32,
+    /// `struct list_head`: whatever begins with a pointer.
+    pub pointer: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
 /// Most of `struct sock` that can be looked at, bytes.
 pub const MAX_SOCK: usize = 1024;
 
@@ -318,6 +362,14 @@ pub struct Config {
     /// 1 where `bpf_task_pt_regs` exists (5.15): tracepoints then take the registers
     /// from there.
     pub task_pt_regs: u32,
+    /// 1 where `bpf_rdonly_cast` exists (6.2) and fields of the task are loaded directly:
+    /// those of the socket then are too.
+    pub casts: u32,
+    /// 1 where the caller's name, ids and cgroup are among the fields of the task that are
+    /// known.
+    pub task_plain: u32,
+    /// What to cast to.
+    pub types: Types,
     /// Most iovecs to keep of one message; 0 keeps neither them nor control messages
     /// nor payload.
     pub iovs: u32,
@@ -356,6 +408,10 @@ pub struct Config {
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
 pub const THREAD_HEAD: usize = 112 + size_of::<Call>();
+/// Bytes of what may follow a call without messages in its record, which is put together
+/// where the mmsghdr array was: the caller's own ids and the socket.
+pub const TAIL: usize =
+    2 * size_of::<SectionHeader>() + size_of::<OwnIds>() + MAX_SOCKET.next_multiple_of(8);
 /// Bytes of a CPU's scratch space before the record.
 pub const SCRATCH_HEAD: usize = 120;
 
@@ -368,7 +424,8 @@ pub const fn copies_at(messages: u32) -> usize {
 /// Size of a value of the map `THREADS` when up to `messages` messages are kept, and the
 /// kernel's `copies`.
 pub const fn thread_size(messages: u32, copies: &Copies) -> usize {
-    copies_at(messages) + copies.memory(messages)
+    let size = copies_at(messages) + copies.memory(messages);
+    if size < THREAD_HEAD + TAIL { THREAD_HEAD + TAIL } else { size }
 }
 
 /// Size of a value of the map `SCRATCH` when up to `messages` messages are kept, `detail`

@@ -235,7 +235,7 @@ fn unseen<R: Regs, L: Loop>(
         matched.keep(thread);
         let matched = Matched::kept(thread);
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
-        task::describe_call(thread, &comm);
+        task::describe_call(thread, comm);
         (*thread).headers_read = 0;
         copies::begin(thread);
         (*thread).file = 0;

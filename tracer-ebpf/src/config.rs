@@ -4,7 +4,7 @@
 use aya_ebpf::Global;
 use tracer_common::{
     check::{Check, MAX_CHECKS},
-    config::{Config, IterKinds, MAX_RULES, Offsets, Registers, Rule},
+    config::{Config, IterKinds, MAX_RULES, Offsets, Registers, Rule, Types},
 };
 
 const UNUSED: Check = Check { mask: 0, low: 0, span: 0, field: 0, bits: 0 };
@@ -23,6 +23,18 @@ static CONFIG: Global<Config> = Global::new(Config {
     preemptible: 0,
     scratch_at: 0,
     task_pt_regs: 0,
+    casts: 0,
+    task_plain: 0,
+    types: Types {
+        file: 0,
+        socket: 0,
+        sock: 0,
+        net: 0,
+        netlink: 0,
+        unix: 0,
+        pointer: 0,
+        reserved: 0,
+    },
     iovs: 0,
     control: 0,
     payload: 0,
@@ -66,6 +78,14 @@ static CONFIG: Global<Config> = Global::new(Config {
         nsproxy_net_ns: 0,
         mnt_ns_inum: 0,
         net_ns_inum: 0,
+        task_comm: 0,
+        task_cred: 0,
+        cred_uid: 0,
+        cred_gid: 0,
+        task_cgroups: 0,
+        css_set_default: 0,
+        cgroup_node: 0,
+        node_id: 0,
         pid_level: 0,
         pid_numbers: 0,
         upid_size: 0,

@@ -13,7 +13,7 @@ use tracer_common::{
 
 use crate::{
     abi::Matched,
-    capture::{count, ended},
+    capture::count,
     config::config,
     copies, exe, full,
     maps::{RING, SCRATCH, Scratch, Thread},
@@ -57,12 +57,18 @@ pub unsafe fn write_short(thread: *mut Thread) {
         let call = &raw mut (*thread).call;
         let cpu = cpu_id();
         (*call).header.cpu = cpu;
-        let Some(scratch) = scratch_of(thread, cpu) else { return };
-        let record: *mut u8 = (&raw mut (*scratch).record).cast();
-        mem::read_kernel(record, CALL as u32, call.cast());
-        let len = CALL + task::append_own_ids(scratch, thread, CALL);
-        let len = len + socket::append(scratch, thread, len);
-        count_call(thread, output_scratch(scratch, len));
+        let mut record: *mut u8 = call.cast();
+        if config!(casts) == 0 {
+            // What is read by helper needs more room than there is behind the call.
+            let Some(scratch) = scratch_of(thread, cpu) else { return };
+            record = (&raw mut (*scratch).record).cast();
+            mem::read_kernel(record, CALL as u32, call.cast());
+        }
+        // What follows overwrites the array at entry, which is of no more use.
+        let mut len = CALL;
+        len += task::append_own_ids(record, thread, len);
+        len += socket::append(record, thread, len);
+        count_call(thread, output_record(record, len));
     }
 }
 
@@ -202,10 +208,14 @@ unsafe fn names<L: Loop>(scratch: *mut Scratch) {
 unsafe fn close(thread: *mut Thread, scratch: *mut Scratch) {
     // SAFETY: the caller vouches for both.
     unsafe {
-        let len = read_volatile(&raw const (*scratch).end);
-        let len = len + task::append_own_ids(scratch, thread, len);
-        let len = len + socket::append(scratch, thread, len);
-        count_call(thread, output_scratch(scratch, len));
+        let record: *mut u8 = (&raw mut (*scratch).record).cast();
+        let mut len = opaque(read_volatile(&raw const (*scratch).end));
+        if len > limit() {
+            return;
+        }
+        len += task::append_own_ids(record, thread, len);
+        len += socket::append(record, thread, len);
+        count_call(thread, output_record(record, len));
     }
 }
 
@@ -225,7 +235,7 @@ pub unsafe fn write_image<L: Loop>(thread: *mut Thread) {
         (*call).header.kind = RecordKind::Image as u16;
         (*call).header.cpu = cpu;
         let len = CALL + exe::append::<L>(scratch, CALL);
-        if output_scratch(scratch, len) {
+        if output_record((&raw mut (*scratch).record).cast(), len) {
             (*thread).fresh = 0;
         }
     }
@@ -234,16 +244,15 @@ pub unsafe fn write_image<L: Loop>(thread: *mut Thread) {
 /// Writes the record that was put together; false where the ring has no room.
 ///
 /// # Safety
-/// `scratch` holds `len` bytes of a record.
+/// `record` has `len` bytes.
 #[inline(always)]
-unsafe fn output_scratch(scratch: *mut Scratch, len: u64) -> bool {
+unsafe fn output_record(record: *mut u8, len: u64) -> bool {
     let len = opaque(len);
     if len > limit() + exe::ROOM {
         return false;
     }
-    // SAFETY: the caller vouches for `scratch`.
+    // SAFETY: the caller vouches for it.
     unsafe {
-        let record: *mut u8 = (&raw mut (*scratch).record).cast();
         (*record.cast::<Call>()).header.len = len as u32;
         output(record, len)
     }
@@ -403,10 +412,13 @@ unsafe fn output(record: *mut u8, len: u64) -> bool {
 unsafe fn count_call(thread: *mut Thread, written: bool) {
     // SAFETY: fields of live objects.
     unsafe {
-        count(|stats| [&raw mut (*stats).seen]);
+        if (*thread).call.header.flags & flags::NO_ENTRY == 0 {
+            count(|stats| [&raw mut (*stats).seen, &raw mut (*stats).ended]);
+        } else {
+            count(|stats| [&raw mut (*stats).seen]);
+        }
         if !written {
             count(|stats| [&raw mut (*stats).ring_full]);
         }
-        ended(thread);
     }
 }

@@ -1,14 +1,7 @@
 //! The filters that the kernel decides: before anything is copied.
 
-use aya_ebpf::{
-    bindings::BPF_ANY,
-    helpers::{bpf_get_current_uid_gid, generated},
-    maps::HashMap,
-};
-use tracer_common::{
-    config::{filter, verdict},
-    record::COMM_LEN,
-};
+use aya_ebpf::{bindings::BPF_ANY, helpers::generated, maps::HashMap};
+use tracer_common::config::{filter, verdict};
 
 use crate::{
     abi::Matched,
@@ -18,7 +11,7 @@ use crate::{
     maps::{CGROUPS, COMMS, PIDS, TIDS, UIDS},
     mem::probe,
     regs::Regs,
-    task,
+    task::{self, Comm},
 };
 
 /// Deepest cgroup level that the filters look at.
@@ -47,14 +40,14 @@ fn passes<K>(map: &HashMap<K, u32>, key: &K, include: u32, exclude: u32) -> bool
 /// Whether the filters let a call of the current thread pass; with the thread's name,
 /// which the record then shows.
 #[inline(always)]
-pub fn open<R: Regs>(regs: R, matched: Matched, pid: u32, tid: u32) -> Option<[u8; COMM_LEN]> {
+pub fn open<R: Regs>(regs: R, matched: Matched, pid: u32, tid: u32) -> Option<Comm> {
     if !passes(&PIDS, &pid, filter::PID_INCLUDE, filter::PID_EXCLUDE)
         || !passes(&TIDS, &tid, filter::TID_INCLUDE, filter::TID_EXCLUDE)
     {
         return None;
     }
     if config!(filters) & (filter::UID_INCLUDE | filter::UID_EXCLUDE) != 0 {
-        let uid = bpf_get_current_uid_gid() as u32;
+        let uid = task::uid();
         if !passes(&UIDS, &uid, filter::UID_INCLUDE, filter::UID_EXCLUDE) {
             return None;
         }
@@ -63,7 +56,7 @@ pub fn open<R: Regs>(regs: R, matched: Matched, pid: u32, tid: u32) -> Option<[u
         return None;
     }
     let comm = task::comm();
-    passes(&COMMS, &comm, filter::COMM_INCLUDE, filter::COMM_EXCLUDE).then_some(comm)
+    passes(&COMMS, comm.bytes(), filter::COMM_INCLUDE, filter::COMM_EXCLUDE).then_some(comm)
 }
 
 /// Whether the cgroup filters let the call pass: a filter holds for a cgroup and

@@ -4,6 +4,21 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated;
 
+use crate::config::config;
+
+/// Fills `WORDS` times eight bytes with zeros. One by one, since what the compiler would
+/// call instead goes byte by byte.
+///
+/// # Safety
+/// `to` is writable for that, and aligned.
+#[inline(always)]
+pub unsafe fn zero<const WORDS: usize>(to: *mut u64) {
+    for i in 0..WORDS {
+        // SAFETY: the caller vouches for `to`.
+        unsafe { core::ptr::write_volatile(to.add(i), 0) };
+    }
+}
+
 /// A value that the compiler can't see through, so that a bound stays a
 /// comparison that the verifier sees as well. An empty barrier would make the
 /// line information invalid; moving a register onto itself is an instruction.
@@ -60,6 +75,45 @@ pub fn load<T: Copy>(base: *const u8, offset: u32) -> T {
     // SAFETY: the verifier refuses the program unless the load lies in the
     // object; a fault is handled by the kernel's exception table.
     unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
+}
+
+/// The kernel function `bpf_rdonly_cast`: the daemon puts the running kernel's own number
+/// for it in the place of this one, where there is one.
+pub const RDONLY_CAST: usize = tracer_common::config::RDONLY_CAST as usize;
+
+/// A structure of the kernel's, at an address that came from it: read directly where the
+/// verifier can be told what is there, and by helper elsewhere.
+#[derive(Clone, Copy)]
+pub struct Object(*const u8);
+
+impl Object {
+    /// What lies at an address, by its id in [`Types`](tracer_common::config::Types).
+    #[inline(always)]
+    pub fn new(address: u64, id: u32) -> Self {
+        let address = address as *const u8;
+        if config!(casts) == 0 {
+            return Self(address);
+        }
+        // SAFETY: a call of the verifier's own, which knows the signature; it is there
+        // where the configuration says so.
+        unsafe {
+            let cast: unsafe extern "C" fn(*const u8, u32) -> *const u8 =
+                core::mem::transmute(RDONLY_CAST);
+            Self(cast(address, id))
+        }
+    }
+
+    /// The pointer, for [`load`], where the verifier was told.
+    #[inline(always)]
+    pub fn typed(self) -> *const u8 {
+        self.0
+    }
+
+    /// A field; 0 where it faults.
+    #[inline(always)]
+    pub fn read<T: Copy + Default>(self, offset: u32) -> T {
+        if config!(casts) != 0 { load(self.0, offset) } else { probe(self.0, offset) }
+    }
 }
 
 /// Adds to an integer that others add to at the same time; wraps, so that

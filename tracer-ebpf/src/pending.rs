@@ -91,7 +91,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         (*thread).ip = ip;
         (*thread).sp = sp;
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
-        task::describe_call(thread, &comm);
+        task::describe_call(thread, comm);
         if (*thread).fresh != 0 {
             emit::write_image::<L>(thread);
         }

@@ -17,8 +17,8 @@ use tracer_common::{
 use crate::{
     config::config,
     emit::limit,
-    maps::{Scratch, Thread},
-    mem::{self, opaque, probe},
+    maps::Thread,
+    mem::{self, Object, load, opaque, probe},
     task::Current,
 };
 
@@ -37,16 +37,17 @@ pub fn file_of(fd: u32) -> u64 {
         return 0;
     }
     let files = table.u64(config!(offsets.fdt_fd));
-    probe(files.wrapping_add(u64::from(fd) * 8) as *const u8, 0)
+    Object::new(files.wrapping_add(u64::from(fd) * 8), config!(types.pointer)).read(0)
 }
 
-/// Appends the section to the record in `scratch`, `at` bytes from its start; its
-/// length, 0 where the kernel's layout is not known.
+/// Appends the section to a record, `at` bytes from its start; its length, 0 where the
+/// kernel's layout is not known.
 ///
 /// # Safety
-/// `scratch` and `thread` are the current thread's.
+/// `thread` is the current thread's. `record` has room at `at`, and, where fields have to
+/// be read by helper, for a `struct sock` behind that.
 #[inline(never)]
-pub unsafe fn append(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64 {
+pub unsafe fn append(record: *mut u8, thread: *mut Thread, at: u64) -> u64 {
     if config!(offsets.sock_size) == 0 {
         return 0;
     }
@@ -54,31 +55,11 @@ pub unsafe fn append(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64
     if at > limit() {
         return 0;
     }
-    // SAFETY: the caller vouches for both; what is written ends before the room that a
-    // path would take.
+    // SAFETY: the caller vouches for both.
     unsafe {
-        let record: *mut u8 = (&raw mut (*scratch).record).cast();
         let header = record.add(at as usize).cast::<SectionHeader>();
         let to = record.add((at + SECTION) as usize).cast::<Socket>();
-        *to = Socket {
-            inode: 0,
-            cookie: 0,
-            rcvtimeo: 0,
-            local: [0; 16],
-            peer: [0; 16],
-            netns: 0,
-            rcvbuf: 0,
-            rmem: 0,
-            error: 0,
-            family: 0,
-            kind: 0,
-            protocol: 0,
-            local_port: 0,
-            peer_port: 0,
-            local_len: 0,
-            peer_len: 0,
-            flags: 0,
-        };
+        mem::zero::<{ SOCKET as usize / 8 }>(to.cast());
         let file = file_of((*thread).call.header.args[0] as u32);
         let before = (*thread).file;
         let status = if (*thread).call.header.flags & flags::ARGS_FAULTED != 0 {
@@ -91,7 +72,7 @@ pub unsafe fn append(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64
         } else if before != 0 && before != file {
             Status::NotCaptured
         } else {
-            describe(file, to, record.add((at + SECTION) as usize + MAX_SOCKET));
+            describe(file, to, to.cast::<u8>().add(MAX_SOCKET));
             Status::Read
         };
         (*header).kind = SectionKind::Socket as u16;
@@ -118,64 +99,63 @@ pub unsafe fn append(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64
 unsafe fn describe(file: u64, to: *mut Socket, copy: *mut u8) {
     // SAFETY: the caller vouches for both; every offset lies in the structure.
     unsafe {
-        let file = file as *const u8;
-        let found: u64 = probe(file, config!(offsets.file_private));
-        let socket = found as *const u8;
-        if found == 0 || probe::<u64>(socket, config!(offsets.socket_file)) != file as u64 {
+        let address = file;
+        let file = Object::new(address, config!(types.file));
+        let found: u64 = file.read(config!(offsets.file_private));
+        let socket = Object::new(found, config!(types.socket));
+        if found == 0 || socket.read::<u64>(config!(offsets.socket_file)) != address {
             (*to).flags = socket::NONE;
             return;
         }
-        if probe::<u32>(file, config!(offsets.file_flags)) & O_NONBLOCK != 0 {
+        if file.read::<u32>(config!(offsets.file_flags)) & O_NONBLOCK != 0 {
             (*to).flags = socket::NONBLOCK;
         }
-        (*to).kind = probe(socket, config!(offsets.socket_type));
-        (*to).inode = probe(socket, config!(offsets.socket_ino));
-        let sk: u64 = probe(socket, config!(offsets.socket_sk));
-        if !mem::read_kernel(copy, config!(offsets.sock_size), sk as *const u8) {
-            return;
-        }
-        let family: u16 = field(copy, config!(offsets.sock_family));
+        (*to).kind = socket.read(config!(offsets.socket_type));
+        (*to).inode = socket.read(config!(offsets.socket_ino));
+        let sk: u64 = socket.read(config!(offsets.socket_sk));
+        let Some(sock) = Sock::at(sk, copy) else { return };
+        let family: u16 = sock.field(config!(offsets.sock_family));
         (*to).family = family;
-        (*to).protocol = field(copy, config!(offsets.sock_protocol));
-        (*to).cookie = field(copy, config!(offsets.sock_cookie));
-        (*to).rcvtimeo = match field(copy, config!(offsets.sock_rcvtimeo)) {
+        (*to).protocol = sock.field(config!(offsets.sock_protocol));
+        (*to).cookie = sock.field(config!(offsets.sock_cookie));
+        (*to).rcvtimeo = match sock.field(config!(offsets.sock_rcvtimeo)) {
             // MAX_SCHEDULE_TIMEOUT (include/linux/sched.h)
             i64::MAX => i64::MAX,
             _ if config!(offsets.tick_ns) == 0 => -1,
             ticks => ticks.wrapping_mul(config!(offsets.tick_ns).into()),
         };
-        (*to).rcvbuf = field(copy, config!(offsets.sock_rcvbuf));
-        (*to).rmem = field(copy, config!(offsets.sock_rmem));
-        (*to).error = field(copy, config!(offsets.sock_err));
-        let net: u64 = field(copy, config!(offsets.sock_net));
-        (*to).netns = probe(net as *const u8, config!(offsets.net_ns_inum));
-        let sk = sk as *const u8;
+        (*to).rcvbuf = sock.field(config!(offsets.sock_rcvbuf));
+        (*to).rmem = sock.field(config!(offsets.sock_rmem));
+        (*to).error = sock.field(config!(offsets.sock_err));
+        let net = Object::new(sock.field(config!(offsets.sock_net)), config!(types.net));
+        (*to).netns = net.read(config!(offsets.net_ns_inum));
         match family {
             AF_INET => {
-                *(&raw mut (*to).local).cast::<u32>() = field(copy, config!(offsets.sock_saddr));
-                *(&raw mut (*to).peer).cast::<u32>() = field(copy, config!(offsets.sock_daddr));
-                ports(to, copy);
+                *(&raw mut (*to).local).cast::<u32>() = sock.field(config!(offsets.sock_saddr));
+                *(&raw mut (*to).peer).cast::<u32>() = sock.field(config!(offsets.sock_daddr));
+                ports(to, sock);
             }
             AF_INET6 => {
-                *(&raw mut (*to).local).cast::<[u64; 2]>() =
-                    field(copy, config!(offsets.sock_saddr6));
-                *(&raw mut (*to).peer).cast::<[u64; 2]>() =
-                    field(copy, config!(offsets.sock_daddr6));
-                ports(to, copy);
+                *(&raw mut (*to).local).cast() = sock.words(config!(offsets.sock_saddr6));
+                *(&raw mut (*to).peer).cast() = sock.words(config!(offsets.sock_daddr6));
+                ports(to, sock);
             }
             AF_NETLINK => {
-                *(&raw mut (*to).local).cast::<u32>() = probe(sk, config!(offsets.netlink_portid));
-                *(&raw mut (*to).peer).cast::<u32>() = probe(sk, config!(offsets.netlink_dst));
+                let sk = Object::new(sk, config!(types.netlink));
+                *(&raw mut (*to).local).cast::<u32>() = sk.read(config!(offsets.netlink_portid));
+                *(&raw mut (*to).peer).cast::<u32>() = sk.read(config!(offsets.netlink_dst));
             }
             AF_UNIX => {
+                let sk = Object::new(sk, config!(types.unix));
                 let name = to.cast::<u8>().add(SOCKET as usize);
                 let len = unix_name(sk, name);
                 (*to).local_len = len as u16;
-                let peer: u64 = probe(sk, config!(offsets.unix_peer));
+                let peer: u64 = sk.read(config!(offsets.unix_peer));
                 if peer != 0 {
                     let at = opaque(len + 7 & !7);
                     if at <= MAX_UNIX_NAME as u64 {
-                        let len = unix_name(peer as *const u8, name.add(at as usize));
+                        let peer = Object::new(peer, config!(types.unix));
+                        let len = unix_name(peer, name.add(at as usize));
                         (*to).peer_len = len as u16;
                     }
                 }
@@ -186,13 +166,13 @@ unsafe fn describe(file: u64, to: *mut Socket, copy: *mut u8) {
 }
 
 /// # Safety
-/// `to` is writable, `copy` holds a `struct sock`.
+/// `to` is writable.
 #[inline(always)]
-unsafe fn ports(to: *mut Socket, copy: *mut u8) {
+unsafe fn ports(to: *mut Socket, sock: Sock) {
     // SAFETY: the caller vouches for both.
     unsafe {
-        (*to).local_port = field(copy, config!(offsets.sock_num));
-        (*to).peer_port = u16::from_be(field(copy, config!(offsets.sock_dport)));
+        (*to).local_port = sock.field(config!(offsets.sock_num));
+        (*to).peer_port = u16::from_be(sock.field(config!(offsets.sock_dport)));
     }
 }
 
@@ -201,8 +181,8 @@ unsafe fn ports(to: *mut Socket, copy: *mut u8) {
 /// # Safety
 /// `to` has room for a name.
 #[inline(always)]
-unsafe fn unix_name(sk: *const u8, to: *mut u8) -> u64 {
-    let address: u64 = probe(sk, config!(offsets.unix_addr));
+unsafe fn unix_name(sk: Object, to: *mut u8) -> u64 {
+    let address: u64 = sk.read(config!(offsets.unix_addr));
     if address == 0 {
         return 0;
     }
@@ -217,15 +197,42 @@ unsafe fn unix_name(sk: *const u8, to: *mut u8) -> u64 {
     if unsafe { mem::read_kernel(to, len as u32, name) } { len } else { 0 }
 }
 
-/// A value in the copy of a `struct sock`; 0 where the structure is longer than that.
-///
-/// # Safety
-/// `copy` is readable for [`MAX_SOCK`] bytes.
-#[inline(always)]
-unsafe fn field<T: Copy + Default>(copy: *const u8, offset: u32) -> T {
-    if offset as usize > MAX_SOCK - 16 {
-        return T::default();
+/// A `struct sock`: itself, or a copy where each field would take a helper to read.
+#[derive(Clone, Copy)]
+struct Sock(*const u8);
+
+impl Sock {
+    /// The one at an address; none where it can't be read.
+    ///
+    /// # Safety
+    /// `copy` is writable for [`MAX_SOCK`] bytes, where it is needed.
+    #[inline(always)]
+    unsafe fn at(address: u64, copy: *mut u8) -> Option<Self> {
+        if config!(casts) != 0 {
+            return Some(Self(Object::new(address, config!(types.sock)).typed()));
+        }
+        // SAFETY: the caller vouches for `copy`.
+        let read =
+            unsafe { mem::read_kernel(copy, config!(offsets.sock_size), address as *const u8) };
+        read.then_some(Self(copy))
     }
-    // SAFETY: the caller vouches for `copy`.
-    unsafe { copy.add(offset as usize).cast::<T>().read_unaligned() }
+
+    /// A field; 0 where the copy does not go that far.
+    #[inline(always)]
+    fn field<T: Copy + Default>(self, offset: u32) -> T {
+        if config!(casts) != 0 {
+            return load(self.0, offset);
+        }
+        if offset as usize > MAX_SOCK - 16 {
+            return T::default();
+        }
+        // SAFETY: within the copy.
+        unsafe { self.0.add(offset as usize).cast::<T>().read_unaligned() }
+    }
+
+    /// Sixteen bytes.
+    #[inline(always)]
+    fn words(self, offset: u32) -> [u64; 2] {
+        [self.field(offset), self.field(offset + 8)]
+    }
 }

@@ -9,9 +9,8 @@ use tracer_common::record::{
 
 use crate::{
     config::config,
-    emit::limit,
-    maps::{Scratch, Thread},
-    mem::{load, opaque, probe},
+    maps::Thread,
+    mem::{load, probe},
 };
 
 /// A pointer into kernel structures, read directly where the verifier knows its
@@ -93,6 +92,42 @@ impl Current {
     #[inline(always)]
     fn start_boottime(self) -> u64 {
         self.0.pointer(config!(offsets.task_group_leader)).u64(config!(offsets.task_start_boottime))
+    }
+
+    /// Real uid and gid in the initial user namespace. The kernel keeps them as such
+    /// (include/linux/uidgid.h).
+    #[inline(always)]
+    fn uid_gid(self) -> (u32, u32) {
+        if config!(task_plain) == 0 {
+            let both = bpf_get_current_uid_gid();
+            return (both as u32, (both >> 32) as u32);
+        }
+        let cred = self.0.pointer(config!(offsets.task_cred));
+        (cred.u32(config!(offsets.cred_uid)), cred.u32(config!(offsets.cred_gid)))
+    }
+
+    /// Id of the cgroup in the default hierarchy.
+    #[inline(always)]
+    fn cgroup_id(self) -> u64 {
+        if config!(task_plain) == 0 {
+            // SAFETY: a helper without preconditions.
+            return unsafe { generated::bpf_get_current_cgroup_id() };
+        }
+        let set = self.0.pointer(config!(offsets.task_cgroups));
+        let cgroup = set.pointer(config!(offsets.css_set_default));
+        cgroup.pointer(config!(offsets.cgroup_node)).u64(config!(offsets.node_id))
+    }
+
+    /// The thread's name.
+    #[inline(always)]
+    fn comm(self) -> Comm {
+        if config!(task_plain) == 0 {
+            return Comm::of(bpf_get_current_comm().unwrap_or_default());
+        }
+        let at = config!(offsets.task_comm);
+        let start = until_nul(self.0.u64(at));
+        let whole = start >> 56 != 0;
+        Comm([start, if whole { until_nul(self.0.u64(at + 8)) } else { 0 }])
     }
 
     /// The thread's ids, one for each pid namespace (`struct pid`).
@@ -181,10 +216,9 @@ pub unsafe fn describe_once(thread: *mut Thread) {
 /// # Safety
 /// `thread` is the current thread's.
 #[inline(always)]
-pub unsafe fn describe_call(thread: *mut Thread, comm: &[u8; COMM_LEN]) {
+pub unsafe fn describe_call(thread: *mut Thread, comm: Comm) {
     let current = Current::get();
-    let uid_gid = bpf_get_current_uid_gid();
-    // SAFETY: the caller vouches for `thread`; the helper has no preconditions.
+    // SAFETY: the caller vouches for `thread`.
     unsafe {
         let task = &raw mut (*thread).call.task;
         // A thread other than the leader that calls execve() takes over the leader's id,
@@ -204,9 +238,8 @@ pub unsafe fn describe_call(thread: *mut Thread, comm: &[u8; COMM_LEN]) {
             let parent = current.0.pointer(config!(offsets.task_real_parent));
             (*task).ppid = parent.u32(config!(offsets.task_tgid));
         }
-        (*task).uid = uid_gid as u32;
-        (*task).gid = (uid_gid >> 32) as u32;
-        (*task).cgroup_id = generated::bpf_get_current_cgroup_id();
+        ((*task).uid, (*task).gid) = current.uid_gid();
+        (*task).cgroup_id = current.cgroup_id();
         if known(unknown::MNT_NS) {
             let nsproxy = current.0.pointer(config!(offsets.task_nsproxy));
             let mnt = nsproxy.pointer(config!(offsets.nsproxy_mnt_ns));
@@ -217,25 +250,19 @@ pub unsafe fn describe_call(thread: *mut Thread, comm: &[u8; COMM_LEN]) {
             let net = nsproxy.pointer(config!(offsets.nsproxy_net_ns));
             (*task).net_ns = net.u32(config!(offsets.net_ns_inum));
         }
-        (*task).comm = *comm;
+        (&raw mut (*task).comm).cast::<Comm>().write(comm);
     }
 }
 
-/// Says in the record in `scratch` what the caller's ids in its own pid namespace are:
-/// by a flag, or by a section `at` bytes from the record's start. The section's length.
+/// Says in a record what the caller's ids in its own pid namespace are: by a flag, or by
+/// a section `at` bytes from the record's start. The section's length.
 ///
 /// # Safety
-/// `scratch` and `thread` are the current thread's.
-#[inline(never)]
-pub unsafe fn append_own_ids(scratch: *mut Scratch, thread: *mut Thread, at: u64) -> u64 {
-    let at = opaque(at);
-    if at > limit() {
-        return 0;
-    }
-    // SAFETY: the caller vouches for both; what is written ends before the room that a
-    // path would take.
+/// `thread` is the current thread's, and `record` has room at `at`.
+#[inline(always)]
+pub unsafe fn append_own_ids(record: *mut u8, thread: *mut Thread, at: u64) -> u64 {
+    // SAFETY: the caller vouches for both.
     unsafe {
-        let record: *mut u8 = (&raw mut (*scratch).record).cast();
         let status = (*thread).own_ids_status;
         if status == Status::Absent as u32 {
             (*record.cast::<Call>()).header.flags |= flags::INITIAL_PID_NS;
@@ -260,6 +287,47 @@ pub unsafe fn append_own_ids(scratch: *mut Scratch, thread: *mut Thread, at: u64
 
 /// The caller's name.
 #[inline(always)]
-pub fn comm() -> [u8; COMM_LEN] {
-    bpf_get_current_comm().unwrap_or_default()
+pub fn comm() -> Comm {
+    Current::get().comm()
+}
+
+/// The caller's uid in the initial user namespace.
+#[inline(always)]
+pub fn uid() -> u32 {
+    Current::get().uid_gid().0
+}
+
+/// A thread's name, NUL-padded. In words, since a BPF program copies bytes one by one.
+#[derive(Clone, Copy)]
+pub struct Comm([u64; 2]);
+
+const _: () = assert!(size_of::<Comm>() == COMM_LEN);
+const _: () = assert!(core::mem::offset_of!(Call, task) % 8 == 0);
+const _: () = assert!(core::mem::offset_of!(Task, comm) % 8 == 0);
+
+impl Comm {
+    #[inline(always)]
+    fn of(bytes: [u8; COMM_LEN]) -> Self {
+        // SAFETY: any bytes are integers, and of the same number.
+        Self(unsafe { core::mem::transmute::<[u8; COMM_LEN], [u64; 2]>(bytes) })
+    }
+
+    /// As a key of filters.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8; COMM_LEN] {
+        // SAFETY: as above, and bytes have no alignment.
+        unsafe { &*(&raw const self.0).cast() }
+    }
+}
+
+/// Eight bytes of a name, with zeros for all that follows a NUL: what lies there is what
+/// other names have left.
+#[inline(always)]
+fn until_nul(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of each byte that is 0, and perhaps of some that follow one.
+    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let first = zeros & zeros.wrapping_neg();
+    // All bits below the first such byte's; all where there is none.
+    word & ((first >> 7).wrapping_sub(1))
 }

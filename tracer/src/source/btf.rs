@@ -17,6 +17,7 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC: u32 = 12;
 
 /// A parsed BTF blob.
 pub struct Btf {
@@ -134,7 +135,19 @@ impl Btf {
         self.named(KIND_TYPEDEF, &format!("btf_trace_{name}")).is_ok()
     }
 
-    fn structure(&self, name: &str) -> Result<u32, BtfError> {
+    /// The id of a function.
+    ///
+    /// # Errors
+    /// [`BtfError`]
+    pub fn function(&self, name: &str) -> Result<u32, BtfError> {
+        self.named(KIND_FUNC, name)
+    }
+
+    /// The id of a structure.
+    ///
+    /// # Errors
+    /// [`BtfError`]
+    pub fn structure(&self, name: &str) -> Result<u32, BtfError> {
         self.named(KIND_STRUCT, name)
     }
 

@@ -138,6 +138,7 @@ pub fn configure(
     };
     let threads = memory / entry;
     let preemptible = plan.hook == Hook::Fentry;
+    let direct = plan.typed && helpers.current_task_btf;
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(0);
     let copies = copies_at(options.messages);
     Ok(Config {
@@ -148,11 +149,14 @@ pub fn configure(
         max_threads: u32::try_from(threads.min(MAX_THREADS)).unwrap_or(1),
         wake_mark: u64::from(options.buffer / 4),
         wake_shift: (options.buffer / 8).ilog2(),
-        task_direct: u32::from(plan.typed && helpers.current_task_btf),
+        task_direct: u32::from(direct),
         task_unknown: layout.task_unknown,
         preemptible: u32::from(preemptible),
         scratch_at: if preemptible { size(thread_size(options.messages, &plan.copies)) } else { 0 },
         task_pt_regs: u32::from(plan.typed && helpers.task_pt_regs),
+        casts: u32::from(direct && layout.casts.is_some()),
+        task_plain: u32::from(direct && layout.task_plain),
+        types: layout.casts.map(|casts| casts.types).unwrap_or_default(),
         iovs: options.detail.iovs,
         control: options.detail.control,
         payload: options.detail.payload,

@@ -203,11 +203,14 @@ impl Live {
         let config = configure(options, *helpers, layout, &plan)?;
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let thread = size(entry_size(options, &plan));
-        let object = object::resized(&[
-            ("THREADS", thread),
-            ("BLANK", thread),
-            ("SCRATCH", size(scratch_size(options.messages, &options.detail, &plan.copies))),
-        ])?;
+        let object = object::fitted(
+            &[
+                ("THREADS", thread),
+                ("BLANK", thread),
+                ("SCRATCH", size(scratch_size(options.messages, &options.detail, &plan.copies))),
+            ],
+            layout.casts.map(|casts| casts.function),
+        )?;
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
         // It borrows the configuration from here on.

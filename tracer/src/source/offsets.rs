@@ -2,7 +2,7 @@
 //! and, where it has none, what is fixed by its interfaces.
 
 use tracer_common::{
-    config::{IterKinds, MAX_SOCK, Offsets, Registers},
+    config::{IterKinds, MAX_SOCK, Offsets, Registers, Types},
     copies::Copies,
     record::unknown,
 };
@@ -28,6 +28,19 @@ pub struct Layout {
     pub iter: IterKinds,
     /// The kernel's own copies that can be reached.
     pub copies: Copies,
+    /// Whether the caller's name, ids and cgroup can be read from the task.
+    pub task_plain: bool,
+    /// What addresses can be taken for, where the kernel has `bpf_rdonly_cast`.
+    pub casts: Option<Casts>,
+}
+
+/// A function of the kernel's that programs may call, and structures for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Casts {
+    /// The function's id in the kernel's BTF.
+    pub function: u32,
+    /// The structures'.
+    pub types: Types,
 }
 
 /// `__USER_CS` (arch/x86/include/asm/segment.h): code of 64 bits.
@@ -52,6 +65,8 @@ pub fn resolve(btf: Option<&Btf>, kernel: &Kernel) -> Result<Layout, SourceError
     task(btf, &mut layout);
     if let Some(btf) = btf {
         copies(btf, &mut layout);
+        layout.task_plain = task_plain(btf, &mut layout.offsets).is_some();
+        layout.casts = casts(btf);
     }
     Ok(layout)
 }
@@ -254,6 +269,36 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
     // (include/linux/signal_types.h).
     offsets.sigaction_handler = find("k_sigaction.sa.sa_handler").unwrap_or(0);
     offsets.sigaction_flags = find("k_sigaction.sa.sa_flags").unwrap_or(8);
+}
+
+/// Where the caller's name, ids and cgroup lie, which there are helpers for too.
+fn task_plain(btf: &Btf, offsets: &mut Offsets) -> Option<()> {
+    let find = |path: &str| btf.offset(path).ok();
+    offsets.task_comm = find("task_struct.comm")?;
+    offsets.task_cred = find("task_struct.cred")?;
+    offsets.cred_uid = find("cred.uid")?;
+    offsets.cred_gid = find("cred.gid")?;
+    offsets.task_cgroups = find("task_struct.cgroups")?;
+    offsets.css_set_default = find("css_set.dfl_cgrp")?;
+    offsets.cgroup_node = find("cgroup.kn")?;
+    offsets.node_id = find("kernfs_node.id")?;
+    Some(())
+}
+
+/// What the programs can cast to, from Linux 6.2.
+fn casts(btf: &Btf) -> Option<Casts> {
+    let id = |name: &str| btf.structure(name).ok();
+    let types = Types {
+        file: id("file")?,
+        socket: id("socket_alloc")?,
+        sock: id("sock")?,
+        net: id("net")?,
+        netlink: id("netlink_sock")?,
+        unix: id("unix_sock")?,
+        pointer: id("list_head")?,
+        reserved: 0,
+    };
+    Some(Casts { function: btf.function("bpf_rdonly_cast").ok()?, types })
 }
 
 /// Where the socket lies; without all of it nothing of the socket is captured.
