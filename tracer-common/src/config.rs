@@ -147,6 +147,8 @@ pub struct Offsets {
     pub mnt_ns_inum: u32,
     /// `net.ns.inum`
     pub net_ns_inum: u32,
+    /// `task_struct.pid`
+    pub task_pid: u32,
     /// `task_struct.comm`
     pub task_comm: u32,
     /// `task_struct.cred`
@@ -341,8 +343,8 @@ pub struct Config {
     pub filters: u32,
     /// Most messages to keep of one call; 0 keeps none.
     pub messages: u32,
-    /// Threads remembered between calls; past three quarters of it a thread is
-    /// forgotten when its call ends.
+    /// Threads remembered between calls, a power of two; past three quarters of it a
+    /// thread is forgotten when its call ends.
     pub max_threads: u32,
     /// Unread bytes in the ring from which on the reader is woken.
     pub wake_mark: u64,
@@ -402,12 +404,10 @@ pub struct Config {
     pub registers: Registers,
     /// Structure offsets.
     pub offsets: Offsets,
-    /// 0.
-    pub reserved: u32,
 }
 
 /// Bytes of what is remembered of a thread, before the mmsghdr array.
-pub const THREAD_HEAD: usize = 112 + size_of::<Call>();
+pub const THREAD_HEAD: usize = 120 + size_of::<Call>();
 /// Bytes of what may follow a call without messages in its record, which is put together
 /// where the mmsghdr array was: the caller's own ids and the socket.
 pub const TAIL: usize =

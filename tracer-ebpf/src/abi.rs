@@ -61,14 +61,14 @@ impl Matched {
     }
 }
 
-/// The rule for the current call. Most syscalls are none of ours: they cost a
+/// The rule for the current call, and the task that makes it. Most syscalls are none of ours: they cost a
 /// few comparisons and do not touch the task.
 #[inline(always)]
-pub fn matched<R: Regs>(regs: R) -> Option<Matched> {
+pub fn matched<R: Regs>(regs: R) -> Option<(Matched, Current)> {
     let nr = regs.nr();
     // The same number may be a native call of ours and a compat call that is
     // not, so a number alone decides nothing.
-    let mut compat = None;
+    let mut known = None;
     for i in 0..MAX_RULES {
         if i as u32 >= config!(rule_count) {
             break;
@@ -76,7 +76,10 @@ pub fn matched<R: Regs>(regs: R) -> Option<Matched> {
         if nr != config!(rules[i].nr) {
             continue;
         }
-        let is_compat = *compat.get_or_insert_with(|| Current::get().compat());
+        let (current, is_compat) = *known.get_or_insert_with(|| {
+            let current = Current::get();
+            (current, current.compat())
+        });
         let candidate: Rule = config!(rules[i]);
         if is_compat != (candidate.flags & rule::COMPAT_TASK != 0) {
             continue;
@@ -86,12 +89,8 @@ pub fn matched<R: Regs>(regs: R) -> Option<Matched> {
         {
             continue;
         }
-        return Some(Matched {
-            event: candidate.event,
-            abi: candidate.abi,
-            flags: candidate.flags,
-            nr,
-        });
+        let Rule { event, abi, flags, .. } = candidate;
+        return Some((Matched { event, abi, flags, nr }, current));
     }
     None
 }

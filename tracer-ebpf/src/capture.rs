@@ -17,7 +17,8 @@ use crate::{
     maps::{OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
     mem, pending,
     regs::Regs,
-    signals, snapshot, task,
+    signals, snapshot,
+    task::{self, Current},
     walk::Loop,
 };
 
@@ -103,7 +104,7 @@ pub fn returned<L: Loop>(ret: i64) {
     // SAFETY: an entry of THREADS belongs to the current thread alone.
     unsafe {
         if (*thread).state == state::IN_CALL {
-            end::<L>(tid, thread, ret);
+            end::<L>(thread, ret);
         }
     }
 }
@@ -113,14 +114,14 @@ pub fn returned<L: Loop>(ret: i64) {
 /// # Safety
 /// `thread` is the current thread's, with a call begun.
 #[inline(always)]
-unsafe fn end<L: Loop>(tid: u32, thread: *mut Thread, ret: i64) {
+unsafe fn end<L: Loop>(thread: *mut Thread, ret: i64) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         if signals::restarts(ret) {
             signals::interrupted(thread, ret, state::INTERRUPTED);
         } else {
             finish::<L>(thread, Matched::kept(thread), ret);
-            pending::release(tid, thread);
+            pending::release(thread);
         }
     }
 }
@@ -128,8 +129,8 @@ unsafe fn end<L: Loop>(tid: u32, thread: *mut Thread, ret: i64) {
 /// A syscall ends.
 #[inline(never)]
 pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
-    let Some(matched) = abi::matched(regs) else { return };
-    let (pid, tid) = task::ids();
+    let Some((matched, current)) = abi::matched(regs) else { return };
+    let (_, tid) = current.ids();
     let known = pending::find(tid);
     let begun = known.filter(|thread| {
         // SAFETY: an entry of THREADS belongs to the current thread alone.
@@ -141,13 +142,13 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     });
     let thread = match begun {
         Some(thread) => thread,
-        None => match unseen::<R, L>(regs, matched, pid, tid, ret, known) {
+        None => match unseen::<R, L>(regs, matched, current, ret, known) {
             Some(thread) => thread,
             None => return,
         },
     };
     // SAFETY: the current thread's own entry, and its call has begun.
-    unsafe { end::<L>(tid, thread, ret) };
+    unsafe { end::<L>(thread, ret) };
 }
 
 /// Whether the call that ends is the one that was seen to begin. Where programs may be
@@ -185,12 +186,11 @@ unsafe fn is_same<R: Regs>(regs: R, matched: Matched, thread: *mut Thread) -> bo
 fn unseen<R: Regs, L: Loop>(
     regs: R,
     matched: Matched,
-    pid: u32,
-    tid: u32,
+    current: Current,
     ret: i64,
     known: Option<*mut Thread>,
 ) -> Option<*mut Thread> {
-    let mut comm = gate::open(regs, matched, pid, tid);
+    let mut comm = gate::open(regs, matched, current);
     if let Some(thread) = known {
         // SAFETY: the current thread's own entry.
         unsafe {
@@ -206,7 +206,11 @@ fn unseen<R: Regs, L: Loop>(
         filtered();
         return None;
     }
-    let Some(thread) = pending::find_or_create(pid, tid) else {
+    let (pid, tid) = current.ids();
+    let found = pending::find_or_create(pid, tid);
+    // One that may be restarted has to be remembered.
+    let found = if found.is_none() && !signals::restarts(ret) { pending::spare() } else { found };
+    let Some(thread) = found else {
         // Nowhere to put it together: the one way to lose a call at exit.
         no_room();
         return None;
@@ -235,7 +239,7 @@ fn unseen<R: Regs, L: Loop>(
         matched.keep(thread);
         let matched = Matched::kept(thread);
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
-        task::describe_call(thread, comm);
+        task::describe_call(thread, current, comm);
         (*thread).headers_read = 0;
         copies::begin(thread);
         (*thread).file = 0;

@@ -78,6 +78,7 @@ static CONFIG: Global<Config> = Global::new(Config {
         nsproxy_net_ns: 0,
         mnt_ns_inum: 0,
         net_ns_inum: 0,
+        task_pid: 0,
         task_comm: 0,
         task_cred: 0,
         cred_uid: 0,
@@ -145,7 +146,6 @@ static CONFIG: Global<Config> = Global::new(Config {
         iter_iov: 0,
         iter_segs: 0,
     },
-    reserved: 0,
 });
 
 /// The configuration's address, for [`config!`] alone.

@@ -11,7 +11,7 @@ use crate::{
     maps::{CGROUPS, COMMS, PIDS, TIDS, UIDS},
     mem::probe,
     regs::Regs,
-    task::{self, Comm},
+    task::{self, Comm, Current},
 };
 
 /// Deepest cgroup level that the filters look at.
@@ -40,14 +40,15 @@ fn passes<K>(map: &HashMap<K, u32>, key: &K, include: u32, exclude: u32) -> bool
 /// Whether the filters let a call of the current thread pass; with the thread's name,
 /// which the record then shows.
 #[inline(always)]
-pub fn open<R: Regs>(regs: R, matched: Matched, pid: u32, tid: u32) -> Option<Comm> {
+pub fn open<R: Regs>(regs: R, matched: Matched, current: Current) -> Option<Comm> {
+    let (pid, tid) = current.ids();
     if !passes(&PIDS, &pid, filter::PID_INCLUDE, filter::PID_EXCLUDE)
         || !passes(&TIDS, &tid, filter::TID_INCLUDE, filter::TID_EXCLUDE)
     {
         return None;
     }
     if config!(filters) & (filter::UID_INCLUDE | filter::UID_EXCLUDE) != 0 {
-        let uid = task::uid();
+        let (uid, _) = current.uid_gid();
         if !passes(&UIDS, &uid, filter::UID_INCLUDE, filter::UID_EXCLUDE) {
             return None;
         }
@@ -55,7 +56,7 @@ pub fn open<R: Regs>(regs: R, matched: Matched, pid: u32, tid: u32) -> Option<Co
     if !cgroup_passes() || !checks::registers(regs, matched) {
         return None;
     }
-    let comm = task::comm();
+    let comm = current.comm();
     passes(&COMMS, comm.bytes(), filter::COMM_INCLUDE, filter::COMM_EXCLUDE).then_some(comm)
 }
 

@@ -31,6 +31,10 @@ pub struct Outer {
 /// the making.
 #[repr(C)]
 pub struct Thread {
+    /// The thread's id; 0 while the entry is nobody's.
+    pub owner: u32,
+    /// Where in [`THREADS`] it is.
+    pub place: u32,
     /// A value of [`state`].
     pub state: u32,
     /// Elements of `headers` that were read at entry.
@@ -96,13 +100,15 @@ pub mod state {
 #[map]
 pub static RING: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// By thread id. Patched: its sizes.
+/// Threads, each in one of a few places that its id stands for; and behind those one for
+/// each CPU, see [`spare`](crate::pending::spare). Patched: its sizes.
 #[map]
-pub static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(1, 0);
+pub static THREADS: Array<Thread> = Array::with_max_entries(1, 0);
 
-/// One all-zero [`Thread`] to start from. Patched: its value's size.
+/// Which places in [`THREADS`] are somebody's, since inserting a key is the one thing that
+/// only one of two CPUs can succeed in on every kernel. Patched: its size.
 #[map]
-pub static BLANK: Array<Thread> = Array::with_max_entries(1, 0);
+pub static OWNED: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
 /// Counters of [`THREADS`]: [`IN_USE`], [`OVERFLOWS`].
 #[map]

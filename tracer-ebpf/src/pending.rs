@@ -1,12 +1,11 @@
 //! A call between entry and exit: the thread's entry in `THREADS`.
 //!
-//! The entry stays while the thread lives, so that a call costs two look-ups and
-//! no insertion; only when the table is nearly full is it given back at exit.
+//! The entry stays while the thread lives, so that a call costs two look-ups in an array
+//! and no insertion; only when the table is nearly full is it given back at exit.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::{bpf_ktime_get_ns, generated},
-};
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use tracer_common::record::{SectionKind, flags};
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     capture, checks,
     config::config,
     copies, emit, gate,
-    maps::{BLANK, IN_USE, OVERFLOWS, Outer, THREAD_COUNT, THREADS, Thread, state},
+    maps::{IN_USE, OVERFLOWS, OWNED, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem,
     regs::Regs,
     signals, snapshot, socket, task,
@@ -33,9 +32,9 @@ pub enum Exit {
 /// A syscall begins.
 #[inline(never)]
 pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
-    let Some(matched) = abi::matched(regs) else { return };
-    let (pid, tid) = task::ids();
-    let Some(comm) = gate::open(regs, matched, pid, tid) else {
+    let Some((matched, current)) = abi::matched(regs) else { return };
+    let (pid, tid) = current.ids();
+    let Some(comm) = gate::open(regs, matched, current) else {
         if exit == Exit::SeesNothing {
             capture::filtered();
             if config!(entry_count) != 0
@@ -59,15 +58,16 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         add(OVERFLOWS, 1);
         return;
     };
-    // SAFETY: the current thread's own entry.
-    unsafe { signals::return_missed(thread) };
     let (ip, sp) = (regs.ip(), regs.sp());
     // SAFETY: an entry of THREADS belongs to the current thread alone, and is
     // removed by that thread alone.
     unsafe {
         let call = &raw mut (*thread).call;
         let mut bits = 0;
-        put_aside(thread);
+        if (*thread).state != state::IDLE {
+            signals::return_missed(thread);
+            put_aside(thread);
+        }
         matched.keep(thread);
         let matched = Matched::kept(thread);
         // The kernel restarts an interrupted call by executing the same
@@ -91,7 +91,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         (*thread).ip = ip;
         (*thread).sp = sp;
         snapshot::begin(call, matched, bits | abi::caller(regs, matched));
-        task::describe_call(thread, comm);
+        task::describe_call(thread, current, comm);
         if (*thread).fresh != 0 {
             emit::write_image::<L>(thread);
         }
@@ -102,11 +102,11 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
             (*thread).headers_read = 0;
         }
         if !checks::kept(thread, matched) {
-            leave_out(tid, thread, exit);
+            leave_out(thread, exit);
             return;
         }
         if read {
-            (*thread).file = socket::file_of((*call).header.args[0] as u32);
+            (*thread).file = socket::file_of(current, (*call).header.args[0] as u32);
             snapshot::timeout(call, matched, SectionKind::TimeoutRequested);
             if config!(messages) != 0 {
                 snapshot::read_headers::<L>(
@@ -149,23 +149,42 @@ pub unsafe fn put_aside(thread: *mut Thread) {
 /// # Safety
 /// `thread` is the current thread's, with a call begun.
 #[inline(always)]
-unsafe fn leave_out(tid: u32, thread: *mut Thread, exit: Exit) {
+unsafe fn leave_out(thread: *mut Thread, exit: Exit) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         capture::ended(thread);
         if exit == Exit::SeesNothing {
             capture::filtered();
-            release(tid, thread);
+            release(thread);
         } else {
             (*thread).state = state::FILTERED_CALL;
         }
     }
 }
 
+/// The places where a thread's entry may be. Ids are handed out one after the other, so
+/// that the first is hardly ever another thread's, and finding it takes no hashing.
+const PLACES: u32 = 4;
+
+/// One of those.
+#[inline(always)]
+fn place(tid: u32, i: u32) -> u32 {
+    // Fibonacci hashing, of which the upper bits are the good ones.
+    let spread = if i == 0 { tid } else { tid.wrapping_mul(0x9e37_79b9) >> (8 - 2 * i) };
+    spread & (config!(max_threads) - 1)
+}
+
 /// The thread's entry, if it has one.
 #[inline(always)]
 pub fn find(tid: u32) -> Option<*mut Thread> {
-    THREADS.get_ptr_mut(tid)
+    for i in 0..PLACES {
+        let thread = THREADS.get_ptr_mut(place(tid, i))?;
+        // SAFETY: an aligned integer in a map. Nobody but the thread writes its own id.
+        if unsafe { read_volatile(&raw const (*thread).owner) } == tid {
+            return Some(thread);
+        }
+    }
+    None
 }
 
 /// The thread's entry, made if need be; none where there is no room.
@@ -186,23 +205,44 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
         }
         return Some(thread);
     }
-    let blank = BLANK.get_ptr(0)?;
-    // SAFETY: a map and its key and value, as the helper wants them.
-    let inserted = unsafe {
-        generated::bpf_map_update_elem(
-            (&raw const THREADS).cast_mut().cast(),
-            (&raw const tid).cast(),
-            blank.cast(),
-            BPF_NOEXIST.into(),
-        )
-    };
-    if inserted != 0 {
+    for i in 0..PLACES {
+        let place = place(tid, i);
+        let thread = THREADS.get_ptr_mut(place)?;
+        // SAFETY: an aligned integer in a map.
+        let taken = unsafe { read_volatile(&raw const (*thread).owner) } != 0;
+        // Of two threads that find it free at the same time, one can put down its name.
+        if taken || OWNED.insert(place, tid, BPF_NOEXIST.into()).is_err() {
+            continue;
+        }
+        add(IN_USE, 1);
+        // SAFETY: the entry is this thread's own from now on.
+        unsafe {
+            (*thread).owner = tid;
+            (*thread).place = place;
+            (*thread).state = state::IDLE;
+            (*thread).outer.flags = 0;
+            (*thread).fresh = 1;
+            task::describe_once(thread);
+        }
+        return Some(thread);
+    }
+    None
+}
+
+/// An entry to put the record of a call together in that ends and was not remembered: a
+/// CPU's own, where nobody else can come to run on it meanwhile.
+#[inline(always)]
+pub fn spare() -> Option<*mut Thread> {
+    if config!(preemptible) != 0 {
         return None;
     }
-    add(IN_USE, 1);
-    let thread = find(tid)?;
-    // SAFETY: the entry is new, and this thread's own.
+    let thread = THREADS.get_ptr_mut(config!(max_threads) + emit::cpu_id())?;
+    // SAFETY: ours until the program ends.
     unsafe {
+        // Nobody's to give back.
+        (*thread).place = u32::MAX;
+        (*thread).state = state::IDLE;
+        (*thread).outer.flags = 0;
         (*thread).fresh = 1;
         task::describe_once(thread);
     }
@@ -210,9 +250,18 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
 }
 
 /// Forgets a thread.
+///
+/// # Safety
+/// `thread` is the current thread's.
 #[inline(always)]
-pub fn remove(tid: u32) {
-    if THREADS.remove(tid).is_ok() {
+pub unsafe fn remove(thread: *mut Thread) {
+    // SAFETY: the caller vouches for `thread`.
+    let place = unsafe {
+        write_volatile(&raw mut (*thread).owner, 0);
+        (*thread).place
+    };
+    // Last, since another thread may have it from here on.
+    if OWNED.remove(place).is_ok() {
         add(IN_USE, u64::MAX);
     }
 }
@@ -220,13 +269,14 @@ pub fn remove(tid: u32) {
 /// A call is over: its thread's entry is kept for the next one, unless entries
 /// are running out.
 #[inline(always)]
-pub fn release(tid: u32, thread: *mut Thread) {
+pub fn release(thread: *mut Thread) {
     // SAFETY: the current thread's own entry.
     unsafe { (*thread).state = state::IDLE };
     let used = THREAD_COUNT.get(IN_USE).copied().unwrap_or(0);
     // SAFETY: the current thread's own entry.
     if used > u64::from(config!(max_threads) / 4 * 3) && unsafe { (*thread).outer.flags } == 0 {
-        remove(tid);
+        // SAFETY: the current thread's own entry.
+        unsafe { remove(thread) };
     }
 }
 

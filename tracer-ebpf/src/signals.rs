@@ -113,7 +113,7 @@ pub fn deliver(action: *const u8) {
     } else {
         capture::filtered();
     }
-    pending::release(tid, thread);
+    pending::release(thread);
 }
 
 /// A call that was seen to begin turns out to have ended unseen: the kernel left the
@@ -165,8 +165,8 @@ pub fn thread_ends() {
                 state::IN_CALL => return_missed(thread),
                 _ => never_returned(thread, flags::NO_RETURN),
             }
+            pending::remove(thread);
         }
-        pending::remove(tid);
     }
     if Current::get().group_dead() {
         gate::forget(pid);

@@ -28,11 +28,11 @@ const O_NONBLOCK: u32 = 0o4000;
 
 /// The file that a descriptor of the current task stands for; 0 for none.
 #[inline(always)]
-pub fn file_of(fd: u32) -> u64 {
+pub fn file_of(current: Current, fd: u32) -> u64 {
     if config!(offsets.sock_size) == 0 {
         return 0;
     }
-    let table = Current::get().descriptors();
+    let table = current.descriptors();
     if fd >= table.u32(config!(offsets.fdt_max)) {
         return 0;
     }
@@ -60,7 +60,7 @@ pub unsafe fn append(record: *mut u8, thread: *mut Thread, at: u64) -> u64 {
         let header = record.add(at as usize).cast::<SectionHeader>();
         let to = record.add((at + SECTION) as usize).cast::<Socket>();
         mem::zero::<{ SOCKET as usize / 8 }>(to.cast());
-        let file = file_of((*thread).call.header.args[0] as u32);
+        let file = file_of(Current::get(), (*thread).call.header.args[0] as u32);
         let before = (*thread).file;
         let status = if (*thread).call.header.flags & flags::ARGS_FAULTED != 0 {
             Status::Faulted

@@ -63,6 +63,15 @@ impl Current {
         Self(Kernel::new(task))
     }
 
+    /// Thread group id and thread id.
+    #[inline(always)]
+    pub fn ids(self) -> (u32, u32) {
+        if config!(task_plain) == 0 {
+            return ids();
+        }
+        (self.0.u32(config!(offsets.task_tgid)), self.0.u32(config!(offsets.task_pid)))
+    }
+
     /// Whether the call came through the 32-bit entry.
     #[inline(always)]
     pub fn compat(self) -> bool {
@@ -97,7 +106,7 @@ impl Current {
     /// Real uid and gid in the initial user namespace. The kernel keeps them as such
     /// (include/linux/uidgid.h).
     #[inline(always)]
-    fn uid_gid(self) -> (u32, u32) {
+    pub fn uid_gid(self) -> (u32, u32) {
         if config!(task_plain) == 0 {
             let both = bpf_get_current_uid_gid();
             return (both as u32, (both >> 32) as u32);
@@ -120,7 +129,7 @@ impl Current {
 
     /// The thread's name.
     #[inline(always)]
-    fn comm(self) -> Comm {
+    pub fn comm(self) -> Comm {
         if config!(task_plain) == 0 {
             return Comm::of(bpf_get_current_comm().unwrap_or_default());
         }
@@ -216,8 +225,7 @@ pub unsafe fn describe_once(thread: *mut Thread) {
 /// # Safety
 /// `thread` is the current thread's.
 #[inline(always)]
-pub unsafe fn describe_call(thread: *mut Thread, comm: Comm) {
-    let current = Current::get();
+pub unsafe fn describe_call(thread: *mut Thread, current: Current, comm: Comm) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
         let task = &raw mut (*thread).call.task;
@@ -283,18 +291,6 @@ pub unsafe fn append_own_ids(record: *mut u8, thread: *mut Thread, at: u64) -> u
         (*ids).tid = (*thread).own_ids.tid;
         (size_of::<SectionHeader>() + size_of::<OwnIds>()) as u64
     }
-}
-
-/// The caller's name.
-#[inline(always)]
-pub fn comm() -> Comm {
-    Current::get().comm()
-}
-
-/// The caller's uid in the initial user namespace.
-#[inline(always)]
-pub fn uid() -> u32 {
-    Current::get().uid_gid().0
 }
 
 /// A thread's name, NUL-padded. In words, since a BPF program copies bytes one by one.

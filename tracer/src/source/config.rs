@@ -136,7 +136,8 @@ pub fn configure(
     } else {
         THREADS_MEMORY.max(MAX_THREADS_MEMORY.min(MIN_THREADS * entry))
     };
-    let threads = memory / entry;
+    // Of the powers of two the one that comes close, from below or a little above.
+    let threads = 1 << (memory + memory / 4).div_euclid(entry).clamp(1, MAX_THREADS).ilog2();
     let preemptible = plan.hook == Hook::Fentry;
     let direct = plan.typed && helpers.current_task_btf;
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(0);
@@ -146,7 +147,7 @@ pub fn configure(
         rule_count: u32::try_from(count).unwrap_or(0),
         filters: options.filters.bits(),
         messages: options.messages.min(MAX_MESSAGES),
-        max_threads: u32::try_from(threads.min(MAX_THREADS)).unwrap_or(1),
+        max_threads: u32::try_from(threads).unwrap_or(1),
         wake_mark: u64::from(options.buffer / 4),
         wake_shift: (options.buffer / 8).ilog2(),
         task_direct: u32::from(direct),
@@ -176,7 +177,6 @@ pub fn configure(
         compat_mask: layout.compat_mask,
         registers: layout.registers,
         offsets: layout.offsets,
-        reserved: 0,
     })
 }
 

@@ -206,11 +206,11 @@ impl Live {
         let object = object::fitted(
             &[
                 ("THREADS", thread),
-                ("BLANK", thread),
                 ("SCRATCH", size(scratch_size(options.messages, &options.detail, &plan.copies))),
             ],
             layout.casts.map(|casts| casts.function),
         )?;
+        let cpus = size(features::possible_cpus()?);
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
         // It borrows the configuration from here on.
@@ -218,8 +218,9 @@ impl Live {
         let mut ebpf = loader
             .override_global("CONFIG", config.as_bytes(), true)
             .map_max_entries("RING", options.buffer)
-            .map_max_entries("THREADS", config.max_threads)
-            .map_max_entries("SCRATCH", size(features::possible_cpus()?))
+            .map_max_entries("THREADS", config.max_threads + cpus)
+            .map_max_entries("OWNED", config.max_threads)
+            .map_max_entries("SCRATCH", cpus)
             .map_max_entries(
                 "PIDS",
                 if filters.follow { MAX_FOLLOWED } else { entries(filters.pids.len()) },

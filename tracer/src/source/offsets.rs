@@ -274,6 +274,7 @@ fn task(btf: Option<&Btf>, layout: &mut Layout) {
 /// Where the caller's name, ids and cgroup lie, which there are helpers for too.
 fn task_plain(btf: &Btf, offsets: &mut Offsets) -> Option<()> {
     let find = |path: &str| btf.offset(path).ok();
+    offsets.task_pid = find("task_struct.pid")?;
     offsets.task_comm = find("task_struct.comm")?;
     offsets.task_cred = find("task_struct.cred")?;
     offsets.cred_uid = find("cred.uid")?;
