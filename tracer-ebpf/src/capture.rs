@@ -132,6 +132,10 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     let Some((matched, current)) = abi::matched(regs) else { return };
     let (_, tid) = current.ids();
     let known = pending::find(tid);
+    if known.is_none() && gate::remembered(tid) && !signals::restarts(ret) {
+        filtered();
+        return;
+    }
     let begun = known.filter(|thread| {
         // SAFETY: an entry of THREADS belongs to the current thread alone.
         unsafe {

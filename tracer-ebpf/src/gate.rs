@@ -8,7 +8,7 @@ use crate::{
     capture::count,
     checks,
     config::config,
-    maps::{CGROUPS, COMMS, PIDS, TIDS, UIDS},
+    maps::{CGROUPS, COMMS, LEFT_OUT, OVERFLOWS, PIDS, THREAD_COUNT, TIDS, UIDS},
     mem::probe,
     regs::Regs,
     task::{self, Comm, Current},
@@ -58,6 +58,26 @@ pub fn open<R: Regs>(regs: R, matched: Matched, current: Current) -> Option<Comm
     }
     let comm = current.comm();
     passes(&COMMS, comm.bytes(), filter::COMM_INCLUDE, filter::COMM_EXCLUDE).then_some(comm)
+}
+
+/// Remembers that the filters left out a call of a thread that begins.
+#[inline(always)]
+pub fn remember(tid: u32) {
+    if let Some(last) = LEFT_OUT.get_ptr_mut(0) {
+        // SAFETY: this CPU's own integer.
+        unsafe { *last = tid };
+    }
+}
+
+/// Whether the call of a thread without an entry was left out when it began. False where
+/// there is no saying: what a CPU remembers may be about an earlier call of the thread,
+/// and then it is this one's that is not remembered only if there was no room for it, or
+/// the kernel left the program out.
+#[inline(always)]
+pub fn remembered(tid: u32) -> bool {
+    config!(preemptible) == 0
+        && LEFT_OUT.get(0).copied() == Some(tid)
+        && THREAD_COUNT.get(OVERFLOWS).copied() == Some(0)
 }
 
 /// Whether the cgroup filters let the call pass: a filter holds for a cgroup and

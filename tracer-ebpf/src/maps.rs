@@ -122,6 +122,11 @@ pub const OVERFLOWS: u32 = 1;
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
+/// The last thread on each CPU whose call the filters left out when it began: most such
+/// calls end there, and need not go through the filters once more.
+#[map]
+pub static LEFT_OUT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
 /// Counters.
 #[map]
 pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);

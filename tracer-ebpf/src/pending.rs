@@ -35,7 +35,9 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
     let Some((matched, current)) = abi::matched(regs) else { return };
     let (pid, tid) = current.ids();
     let Some(comm) = gate::open(regs, matched, current) else {
-        if exit == Exit::SeesNothing {
+        if exit == Exit::SeesRegisters {
+            gate::remember(tid);
+        } else {
             capture::filtered();
             if config!(entry_count) != 0
                 && let Some(thread) = find(tid)
