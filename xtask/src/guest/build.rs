@@ -34,8 +34,8 @@ pub fn build(
     let target_dir = workspace.target_dir().join("guest");
     let built = |args: &[&str]| {
         let mut command = toolchain.cargo(workspace);
-        command.args(args).args(["--locked", "--release", "--target", arch.target, "--target-dir"]);
-        command.arg(&target_dir);
+        command.args(args).args(["--locked", "--profile", "guest", "--target", arch.target]);
+        command.arg("--target-dir").arg(&target_dir);
         cargo::executables_of(&mut command, &format!("cargo {} for guests", args.join(" ")))
     };
     let find = |executables: &[Executable], name: &str| {
