@@ -104,6 +104,19 @@ fn a_closed_pipe_ends_it_quietly() {
     }
 }
 
+/// Waits until the thread of the tracer that writes waits for its destination, and not
+/// for something to write.
+fn wait_stalled(pid: i32) {
+    watch::until("a thread of the tracer that can't write", || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        tasks.flatten().find_map(|task| {
+            let read = |file| std::fs::read_to_string(task.path().join(file)).ok();
+            let number: i64 = read("syscall")?.split(' ').next()?.parse().ok()?;
+            (read("comm")? == "tracer-write\n" && number != libc::SYS_futex).then_some(())
+        })
+    });
+}
+
 /// A tracer that can't get rid of its events, since nobody reads its pipe, ends at
 /// the second SIGINT.
 #[test]
@@ -118,14 +131,7 @@ fn a_second_sigint_ends_it_at_once() {
     running.stderr.wait_for("`tracer: attached`", |line| line.starts_with("tracer: attached"));
     waiting.go();
     let pid = running.id() as i32;
-    watch::until("a thread of the tracer blocked in a write", || {
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-        tasks.flatten().find_map(|task| {
-            let syscall = std::fs::read_to_string(task.path().join("syscall")).ok()?;
-            let number: i64 = syscall.split(' ').next()?.parse().ok()?;
-            [libc::SYS_write, libc::SYS_writev].contains(&number).then_some(())
-        })
-    });
+    wait_stalled(pid);
     running.signal(libc::SIGINT);
     // Two signals at once would be one: the first is taken once nothing is pending.
     watch::until("the first SIGINT taken", || {

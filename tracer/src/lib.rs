@@ -29,3 +29,4 @@ pub mod recording;
 pub mod sink;
 #[expect(unsafe_code, reason = "maps, and the moment between fork and exec")]
 pub mod source;
+pub mod tally;

@@ -18,11 +18,9 @@ use crate::{
     process::Processes,
     record::{self, Record},
     recording::{self, Fate},
-    sink::{Sink, SinkError},
+    sink::{self, CHUNK, OnFull, Sink, SinkError, Wake},
+    tally::Tally,
 };
-
-/// Bytes after which a sink is written to, even in the middle of a drain.
-const FLUSH: usize = 256 << 10;
 
 /// Why events can't be handed on any more.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +46,23 @@ pub struct Output {
     pub sink: Sink,
     /// As what.
     pub encoder: Encoder,
+    /// As of the last health record of a loss there.
+    reported: Counts,
+}
+
+impl Output {
+    /// Events from now on.
+    pub fn new(sink: Sink, encoder: Encoder) -> Self {
+        Self { sink, encoder, reported: Counts::default() }
+    }
+
+    /// With a queue before the sink: [`Sink::queued`].
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub fn queued(self, limit: usize, on_full: OnFull, wake: Wake) -> Result<Self, SinkError> {
+        Ok(Self { sink: self.sink.queued(limit, on_full, wake)?, ..self })
+    }
 }
 
 /// The pipeline.
@@ -75,12 +90,10 @@ pub struct Pipeline {
     seq: u64,
     /// Events given to the sinks.
     passed: u64,
-    filtered: u64,
+    filtered: Tally,
     malformed: u64,
-    written: u64,
-    sink_lost: u64,
-    /// As of the last health record of a loss.
-    reported: Counts,
+    /// A chunk was handed over since [`Pipeline::take_handed_over`].
+    handed_over: bool,
     failed: Option<PipelineError>,
     /// The recording failed; events go on until the next [`Pipeline::flush`].
     recording_failed: Option<io::Error>,
@@ -103,11 +116,9 @@ impl Pipeline {
             hot: Hot::default(),
             seq: 0,
             passed: 0,
-            filtered: 0,
+            filtered: Tally::default(),
             malformed: 0,
-            written: 0,
-            sink_lost: 0,
-            reported: Counts::default(),
+            handed_over: false,
             failed: None,
             recording_failed: None,
         }
@@ -156,10 +167,10 @@ impl Pipeline {
         }
         let event = self.decoded(parsed);
         if !self.wants(parsed, &event) || self.is_complete() {
-            self.filtered += 1;
+            self.filtered.add(parsed.call.header.cpu);
             return Fate::Filtered;
         }
-        self.show(event);
+        self.show(event, parsed.call.header.cpu);
         Fate::Shown
     }
 
@@ -185,11 +196,11 @@ impl Pipeline {
     /// Shows an ordinary call by the short way, where events go out as JSON whatever they
     /// hold; false where it is for the long way.
     fn show_ordinary(&mut self, parsed: &Record<'_>) -> bool {
-        let json = |output: &Output| matches!(output.encoder, Encoder::Json);
+        let plain =
+            |output: &Output| matches!(output.encoder, Encoder::Json) && !output.sink.is_over();
         let fits = self.filter.is_empty()
-            && self.failed.is_none()
             && !self.is_complete()
-            && self.outputs.iter().all(json)
+            && self.outputs.iter().all(plain)
             && self.names(parsed);
         let Some((first, others)) = self.outputs.split_first_mut().filter(|_| fits) else {
             return false;
@@ -200,34 +211,38 @@ impl Pipeline {
         if !self.hot.line(parsed, &self.clock, &mut self.processes, seq, buffer) {
             return false;
         }
+        let cpu = parsed.call.header.cpu;
         for other in others {
             other.sink.buffer().extend_from_slice(&first.sink.buffer()[start..]);
-            other.sink.line(true);
+            other.sink.end_event(cpu);
         }
-        first.sink.line(true);
+        first.sink.end_event(cpu);
         self.seq = seq;
         self.passed += 1;
-        if first.sink.pending() >= FLUSH {
+        if first.sink.pending() >= CHUNK {
             self.write();
         }
         true
     }
 
-    /// Gives an event to the sinks.
-    fn show(&mut self, mut event: event::Event) {
-        if self.failed.is_some() {
-            self.sink_lost += 1;
-            return;
-        }
+    /// Gives an event of a CPU to the sinks.
+    fn show(&mut self, mut event: event::Event, cpu: u32) {
         event.seq = self.next_seq();
         self.passed += 1;
         let mut full = false;
-        for Output { sink, encoder } in &mut self.outputs {
-            match encoder.event(&event, sink.buffer()) {
-                Ok(()) => sink.line(true),
-                Err(error) => log::error!("event {}: {error}", event.seq),
+        for Output { sink, encoder, .. } in &mut self.outputs {
+            if sink.is_over() {
+                sink.lose(cpu);
+                continue;
             }
-            full |= sink.pending() >= FLUSH;
+            match encoder.event(&event, sink.buffer()) {
+                Ok(()) => sink.end_event(cpu),
+                Err(error) => {
+                    log::error!("event {}: {error}", event.seq);
+                    sink.lose(cpu);
+                }
+            }
+            full |= sink.pending() >= CHUNK;
         }
         if full {
             self.write();
@@ -249,28 +264,48 @@ impl Pipeline {
         self.seq
     }
 
-    /// Writes to the recording, and then to every sink, so that the recording has what
-    /// was shown. An event counts as written once the first sink has it, which is the
-    /// only one unless more are asked for.
+    /// Writes to the recording, and then hands over to every sink, so that the recording
+    /// has what was shown.
     fn write(&mut self) {
-        let flushed = self.recording.as_mut().map_or(Ok(()), recording::Writer::flush);
-        self.kept(flushed);
-        for (i, output) in self.outputs.iter_mut().enumerate() {
-            let (flushed, error) = match output.sink.flush() {
-                Ok(flushed) => (flushed, None),
-                Err((flushed, error)) => (flushed, Some(error)),
-            };
-            if i == 0 {
-                self.written += flushed.written;
-                self.sink_lost += flushed.lost;
-            }
-            if let Some(error) = error {
+        self.write_recording();
+        for output in &mut self.outputs {
+            output.sink.flush();
+            if let Some(error) = output.sink.take_error() {
                 self.failed.get_or_insert(error.into());
             }
         }
+        self.handed_over = true;
     }
 
-    /// Writes all that waits.
+    fn write_recording(&mut self) {
+        let flushed = self.recording.as_mut().map_or(Ok(()), recording::Writer::flush);
+        self.kept(flushed);
+    }
+
+    /// Whether sinks were handed anything since the last call.
+    pub fn take_handed_over(&mut self) -> bool {
+        std::mem::take(&mut self.handed_over)
+    }
+
+    /// Whether no sink keeps records waiting.
+    pub fn has_room(&self) -> bool {
+        self.outputs.iter().all(|output| output.sink.has_room())
+    }
+
+    /// Waits until there is room; a sink that takes nothing for [`sink::PATIENCE`] is
+    /// given up.
+    pub fn wait_for_room(&mut self) {
+        let sinks = self.outputs.iter_mut().map(|output| &mut output.sink);
+        sink::wait_until(sinks, Sink::has_room);
+    }
+
+    /// Waits until all that was handed over is written, with the same patience.
+    pub fn settle(&mut self) {
+        let sinks = self.outputs.iter_mut().map(|output| &mut output.sink);
+        sink::wait_until(sinks, |sink| sink.is_over() || sink.outcome().1 == 0);
+    }
+
+    /// Writes all that waits, or hands it over to who does.
     ///
     /// # Errors
     /// The first failure there was.

@@ -51,7 +51,7 @@ fn decoded(path: &Path) -> String {
     let mut reader = Reader::open(path).unwrap_or_else(|error| fail(&error));
     let out = NamedTempFile::new().unwrap();
     let sink = Sink::open(&Destination::File(out.path().to_owned())).unwrap();
-    let outputs = vec![Output { sink, encoder: Encoder::Json }];
+    let outputs = vec![Output::new(sink, Encoder::Json)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     pipeline.play(&mut reader, false).unwrap_or_else(|error| fail(&error));
     pipeline.flush().unwrap();

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use schema::{wrong_with_event, wrong_with_health};
 use serde_json::{Value, json};
-use tracer::health::{Counts, Health, Kind, Report, Run, Stream};
+use tracer::health::{Counts, Health, Kind, OnCpu, Report, Run, Stream};
 use tracer_common::stats::Stats;
 
 /// Every golden event.
@@ -247,9 +247,9 @@ fn health(kind: Kind) -> Health {
         kernel_copies: Some(vec!["lengths".into()]),
     };
     let kernel = Stats { ring_full: 3, ..Stats::default() };
-    let lost = tracer::health::Lost::new(&kernel, 1, 0, 0);
-    let now =
-        Counts { emitted: 5, lost, by_cpu: vec![lost], return_missed: 2, ..Counts::default() };
+    let lost = tracer::health::Lost::new(&kernel, 1, 0);
+    let by_cpu = vec![OnCpu { emitted: 5, filtered: 0, lost }];
+    let now = Counts { emitted: 5, lost, by_cpu, return_missed: 2, ..Counts::default() };
     Health::new(7, &stream, &Report::new(kind, &now, &Counts::default()))
 }
 

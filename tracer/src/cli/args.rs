@@ -120,6 +120,13 @@ pub struct Trace {
     /// Where to.
     #[command(flatten)]
     pub output: Output,
+    /// Bytes that wait for each destination at most, while it is slow
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse::queue,
+          help_heading = "Output")]
+    pub queue: usize,
+    /// What becomes of events while a destination's queue is full
+    #[arg(long, value_name = "WHAT", default_value = "drop", help_heading = "Output")]
+    pub on_full: OnFull,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -264,6 +271,15 @@ pub enum Format {
     Table,
     /// An object per line, for programs
     Json,
+}
+
+/// What becomes of events for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnFull {
+    /// They are dropped, and counted as lost by queue_full
+    Drop,
+    /// They stay in the ring buffer, which fills, and then loses and counts them as ring_full
+    Block,
 }
 
 /// On or off.

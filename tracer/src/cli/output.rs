@@ -24,7 +24,7 @@ pub fn open(options: &args::Output) -> Result<Vec<Output>, Failure> {
         .iter()
         .map(|destination| {
             let sink = Sink::open(destination).map_err(Failure::Sink)?;
-            Ok(Output { sink, encoder: encoder(options, destination) })
+            Ok(Output::new(sink, encoder(options, destination)))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Values of options, from text. Each error names what is wrong and what would do.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::builder::RangedI64ValueParser;
 use tracer_common::{
@@ -16,6 +16,8 @@ use crate::{
 
 /// Largest ring buffer.
 const MAX_BUFFER: u64 = 1 << 30;
+/// Sizes of queues.
+const QUEUE: RangeInclusive<u64> = 64 << 10..=16 << 30;
 
 /// An event's name.
 pub fn event(text: &str) -> Result<&'static Event, String> {
@@ -114,6 +116,15 @@ pub fn buffer(text: &str) -> Result<u32, String> {
     u32::try_from(bytes.next_power_of_two()).map_err(|error| error.to_string())
 }
 
+/// The size of a queue to a destination.
+pub fn queue(text: &str) -> Result<usize, String> {
+    let bytes = size(text).ok_or("a size is a number of bytes, or one with K, M or G")?;
+    if !QUEUE.contains(&bytes) {
+        return Err("a queue takes from 64K to 16G".to_owned());
+    }
+    usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
 fn size(text: &str) -> Option<u64> {
     let text = text.strip_suffix("iB").or(text.strip_suffix('B')).unwrap_or(text);
     let (digits, shift) = match text.as_bytes().last()?.to_ascii_uppercase() {
@@ -175,6 +186,15 @@ mod tests {
         assert_eq!(buffer("5000"), Ok(8192));
         for bad in ["0", "1K", "2G", "", "M", "-1", "8X", "99999999999999999999G"] {
             assert!(buffer(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn queues() {
+        assert_eq!(queue("64K"), Ok(64 << 10));
+        assert_eq!(queue("100000"), Ok(100_000));
+        for bad in ["0", "63K", "17G", "much"] {
+            assert!(queue(bad).is_err(), "{bad}");
         }
     }
 

@@ -49,10 +49,10 @@ impl Signals {
     }
 
     /// Something that makes the descriptor readable.
-    pub fn waker(&self) -> io::Result<impl FnOnce() + Send + 'static> {
-        let mut wake = self.wake.try_clone()?;
+    pub fn waker(&self) -> io::Result<impl Fn() + Send + Sync + 'static> {
+        let wake = self.wake.try_clone()?;
         Ok(move || {
-            let _ = wake.write(&[0]);
+            let _ = (&wake).write(&[0]);
         })
     }
 

@@ -32,10 +32,10 @@ use crate::{
     encode::{Encoder, table::escape},
     filter::pushdown::{self, Divided},
     health::{Counts, Run, Stream},
-    pipeline::Pipeline,
+    pipeline::{Output, Pipeline},
     process::{self, Processes},
     recording,
-    sink::Destination,
+    sink::{Destination, OnFull},
     source::{Hook, Live, Options, PassedOver, Running, Stopped},
 };
 
@@ -44,6 +44,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(25);
 /// Least time between two records of a loss.
 const LOSS_EVERY: Duration = Duration::from_secs(1);
+/// Records after which a drain looks up, at the latest.
+const LOOK_UP: u32 = 1024;
 /// How often the wall clock is looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     log::info!("{}", divided.describe());
     let outputs = output::open(&options.output)?;
     let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
+    let outputs = queued(outputs, &options, &signals)?;
     let divert = options.output.write.contains(&Destination::Stdout);
     let command = start(&options.command, divert)?;
 
@@ -236,9 +239,12 @@ impl Session {
         let mut reported = Instant::now();
         let mut clock_read = Instant::now();
         let mut events = Vec::with_capacity(4);
+        // There is more in the ring than the last drain took.
+        let mut more = false;
         loop {
             events.clear();
-            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
+            let rest = if more { Duration::ZERO } else { TICK };
+            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(rest.subsec_nanos()) };
             match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(runtime(error)),
@@ -253,7 +259,8 @@ impl Session {
             // Looked at before draining: what was written before COMMAND ended is
             // in the ring by now.
             let command_ended = self.command_started && !self.live.any_followed();
-            self.drain()?;
+            more = self.drain();
+            self.pipeline.flush()?;
             let now = Instant::now();
             if now - clock_read >= CLOCK_EVERY {
                 self.pipeline.clock.correct();
@@ -274,7 +281,7 @@ impl Session {
                     reported = now;
                 }
                 if asked {
-                    diagnostics::say(format_args!("{counts}"));
+                    self.sum_up(&counts);
                 }
             }
             if self.signals.stop() {
@@ -290,16 +297,52 @@ impl Session {
         }
     }
 
-    fn drain(&mut self) -> Result<(), Failure> {
+    /// Takes what is in the ring, while the sinks have room, and looks up now and then:
+    /// under a flood there is no end of it. True where there is more to take at once.
+    fn drain(&mut self) -> bool {
         let Self { live, pipeline, .. } = self;
-        live.drain(|record| pipeline.record(record));
-        Ok(pipeline.flush()?)
+        let until = Instant::now() + TICK;
+        let (mut records, mut late) = (0_u32, false);
+        if pipeline.has_room() {
+            live.drain(|record| {
+                pipeline.record(record);
+                records = records.wrapping_add(1);
+                if !pipeline.take_handed_over() && !records.is_multiple_of(LOOK_UP) {
+                    return true;
+                }
+                late = Instant::now() >= until;
+                !late && pipeline.has_room()
+            });
+        }
+        late
+    }
+
+    /// Takes all that is left once the programs are detached. A sink that has no room is
+    /// waited for with patience.
+    fn drain_rest(&mut self) -> Result<(), Failure> {
+        let mut result = Ok(());
+        loop {
+            let more = self.drain() || !self.pipeline.has_room();
+            result = result.and(self.pipeline.flush());
+            if !more {
+                return Ok(result?);
+            }
+            self.pipeline.wait_for_room();
+        }
     }
 
     fn counts(&self) -> Result<Counts, Failure> {
         let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
         counts.runs_left_out = self.live.left_out();
         Ok(counts)
+    }
+
+    /// The summary: a line, and one more for each destination where it is not the same.
+    fn sum_up(&self, counts: &Counts) {
+        diagnostics::say(format_args!("{counts}"));
+        for (destination, counts) in self.pipeline.others(counts) {
+            diagnostics::say(format_args!("{destination}: {counts}"));
+        }
     }
 
     fn resize(&mut self) {
@@ -314,7 +357,8 @@ impl Session {
     /// Stops the hooks, hands on what is left, and sums up.
     fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
         self.live.detach();
-        let drained = self.drain();
+        let drained = self.drain_rest();
+        self.pipeline.settle();
         let mut counts = self.counts()?;
         if counts.seen() != counts.kernel_seen {
             log::error!(
@@ -325,7 +369,8 @@ impl Session {
         self.pipeline.report_loss(&counts);
         self.pipeline.ended(&counts);
         self.pipeline.end_recording();
-        let flushed = drained.and_then(|()| Ok(self.pipeline.flush()?));
+        self.pipeline.settle();
+        let flushed = drained.and(self.pipeline.flush().map_err(Into::into));
         counts = self.counts()?;
         if let (Some(command), Stop::Signal) = (&self.command, &stop) {
             // Its descendants are its own affair.
@@ -346,7 +391,7 @@ impl Session {
             return Ok(ExitCode::SUCCESS);
         }
         if !self.quiet {
-            diagnostics::say(format_args!("{counts}"));
+            self.sum_up(&counts);
         }
         if let Stop::Failed(failure) = stop {
             return Err(failure);
@@ -362,6 +407,25 @@ impl Session {
             _ => Ok(ExitCode::SUCCESS),
         }
     }
+}
+
+/// Puts a queue before each destination.
+fn queued(
+    outputs: Vec<Output>,
+    options: &Trace,
+    signals: &Signals,
+) -> Result<Vec<Output>, Failure> {
+    let on_full = match options.on_full {
+        args::OnFull::Drop => OnFull::Drop,
+        args::OnFull::Block => OnFull::Block,
+    };
+    outputs
+        .into_iter()
+        .map(|output| {
+            let wake = signals.waker().map_err(|error| Failure::Runtime(error.to_string()))?;
+            output.queued(options.queue, on_full, Box::new(wake)).map_err(Failure::Sink)
+        })
+        .collect()
 }
 
 /// What tells this run from another.

@@ -1,29 +1,38 @@
 //! What the stream says about itself: health records.
 
+use jiff::Timestamp;
 use tracer_common::stats::Stats;
 
 use super::{Output, Pipeline};
-use crate::health::{Counts, Health, Kind, Lost, Report, Run};
+use crate::{
+    health::{Counts, Health, Kind, Lost, OnCpu, Report, Run},
+    sink::Destination,
+};
 
 impl Pipeline {
     /// What has become of the calls that the kernel's counters know, and of those that
-    /// the kernel let go by.
+    /// the kernel let go by, as it looks from the first destination.
     pub fn counts(&self, per_cpu: &[Stats], missed: u64) -> Counts {
         let mut total = Stats::default();
         per_cpu.iter().for_each(|stats| total.add(stats));
-        Counts {
-            emitted: self.written,
-            filtered: self.filtered + total.filtered,
-            lost: Lost::new(&total, missed, self.malformed, self.sink_lost),
+        let on_cpu = |(cpu, stats): (usize, &Stats)| OnCpu {
+            emitted: 0,
+            filtered: self.filtered.of(cpu) + stats.filtered,
+            lost: Lost::new(stats, 0, 0),
+        };
+        let counts = Counts {
+            filtered: self.filtered.total() + total.filtered,
+            lost: Lost::new(&total, missed, self.malformed),
             unfinished: total.begun.saturating_sub(total.ended),
             kernel_seen: total.seen + missed,
             entry_no_room: total.entry_no_room,
             entry_missed: total.entry_missed,
             return_missed: total.return_missed,
             follow_no_room: total.follow_no_room,
-            runs_left_out: 0,
-            by_cpu: per_cpu.iter().map(|stats| Lost::new(stats, 0, 0, 0)).collect(),
-        }
+            by_cpu: per_cpu.iter().enumerate().map(on_cpu).collect(),
+            ..Counts::default()
+        };
+        self.outputs.first().map_or(counts.clone(), |output| output.counts(counts))
     }
 
     /// The first line of the stream: everything is attached.
@@ -32,38 +41,90 @@ impl Pipeline {
         self.report(&Report::new(Kind::Start, &nothing, &nothing), Some(run));
     }
 
-    /// Reports loss, if there was any since the last report.
+    /// Reports loss, if there was any since the last report, in each stream that has room.
+    /// Where there is none, a later report has it.
     pub fn report_loss(&mut self, counts: &Counts) {
-        if counts.lost.total > self.reported.lost.total
-            || counts.follow_no_room > self.reported.follow_no_room
-        {
-            let reported = std::mem::replace(&mut self.reported, counts.clone());
+        let time = Timestamp::now();
+        let told: Vec<_> = self
+            .outputs
+            .iter_mut()
+            .map(|output| {
+                let now = output.counts(counts.clone());
+                let more = now.lost.total > output.reported.lost.total
+                    || now.follow_no_room > output.reported.follow_no_room;
+                (more && output.sink.has_reserve()).then(|| {
+                    let earlier = std::mem::replace(&mut output.reported, now.clone());
+                    Report { time, ..Report::new(Kind::Loss, &now, &earlier) }
+                })
+            })
+            .collect();
+        if told.iter().any(Option::is_some) {
             log::warn!("calls were lost; so far {counts}");
-            self.report(&Report::new(Kind::Loss, counts, &reported), None);
+            self.report_each(&told, None);
         }
     }
 
     /// The last line of the stream.
     pub fn ended(&mut self, counts: &Counts) {
-        self.report(&Report::new(Kind::End, counts, &Counts::default()), None);
+        let (time, nothing) = (Timestamp::now(), Counts::default());
+        let report = |output: &Output| {
+            let now = output.counts(counts.clone());
+            Some(Report { time, ..Report::new(Kind::End, &now, &nothing) })
+        };
+        let told: Vec<_> = self.outputs.iter().map(report).collect();
+        self.report_each(&told, None);
     }
 
-    /// Puts a report into the stream, if it has health records.
+    /// Puts a report into every stream, if they have health records.
     pub(super) fn report(&mut self, report: &Report, run: Option<Run>) {
+        let told: Vec<_> = self.outputs.iter().map(|_| Some(report.clone())).collect();
+        self.report_each(&told, run);
+    }
+
+    /// Puts reports into the streams that have one; the recording's is the first one's.
+    fn report_each(&mut self, told: &[Option<Report>], run: Option<Run>) {
         if !self.health {
             return;
         }
-        let kept = self.recording.as_mut().map_or(Ok(()), |recording| recording.health(report));
-        self.kept(kept);
-        let mut health = Health::new(self.next_seq(), &self.stream, report);
-        if let Some(run) = run {
-            health = health.of_run(run);
+        if let Some(Some(report)) = told.first() {
+            let kept = self.recording.as_mut().map_or(Ok(()), |recording| recording.health(report));
+            self.kept(kept);
         }
-        for Output { sink, encoder } in &mut self.outputs {
-            match encoder.health(&health, sink.buffer()) {
-                Ok(()) => sink.line(false),
-                Err(error) => log::error!("health record: {error}"),
+        self.write_recording();
+        let seq = self.next_seq();
+        for (Output { sink, encoder, .. }, report) in self.outputs.iter_mut().zip(told) {
+            let Some(report) = report else { continue };
+            let mut health = Health::new(seq, &self.stream, report);
+            if let Some(run) = &run {
+                health = health.of_run(run.clone());
             }
+            sink.flush_with(|out| {
+                if let Err(error) = encoder.health(&health, out) {
+                    log::error!("health record: {error}");
+                }
+            });
         }
+    }
+
+    /// What became of the calls where a destination other than the first one saw something
+    /// else: each with its name.
+    pub fn others<'a>(
+        &'a self,
+        counts: &'a Counts,
+    ) -> impl Iterator<Item = (&'a Destination, Counts)> {
+        let others = self.outputs.iter().skip(1);
+        let at =
+            move |output: &'a Output| (output.sink.destination(), output.counts(counts.clone()));
+        others
+            .map(at)
+            .filter(|(_, other)| other.lost != counts.lost || other.emitted != counts.emitted)
+    }
+}
+
+impl Output {
+    /// The counts as they look from here.
+    fn counts(&self, counts: Counts) -> Counts {
+        let (outcome, waiting) = self.sink.outcome();
+        counts.at(&outcome, waiting)
     }
 }

@@ -7,15 +7,16 @@ use crate::{
     health::{Kind, Report},
     record::{self, RecordError},
     recording::{Fate, Frame, Reader, RecordingError},
+    tally,
 };
 
 /// How events of the live run and of this one compare.
 #[derive(Default)]
 struct Tally {
-    /// Shown then and not now, less those shown now and not then.
-    fewer: i64,
+    /// Shown then and not now, less those shown now and not then, on each CPU.
+    fewer: Vec<i64>,
     /// The same as of the last report of a loss.
-    reported: i64,
+    reported: Vec<i64>,
 }
 
 impl Pipeline {
@@ -78,20 +79,33 @@ impl Pipeline {
         let then = fate == Fate::Shown;
         let now = (then || all) && self.wants(&parsed, &event);
         if now {
-            self.show(event);
+            self.show(event, parsed.call.header.cpu);
         }
-        tally.fewer += i64::from(then) - i64::from(now);
+        tally.add(parsed.call.header.cpu, i64::from(then) - i64::from(now));
         Ok(())
     }
 }
 
 impl Tally {
+    /// So many fewer on a CPU. What can't be one counts in the total, as the last.
+    fn add(&mut self, cpu: u32, fewer: i64) {
+        if fewer != 0 {
+            let cpu = (cpu as usize).min(tally::MAX_CPUS);
+            if self.fewer.len() <= cpu {
+                self.fewer.resize(cpu + 1, 0);
+            }
+            self.fewer[cpu] += fewer;
+        }
+    }
+
     /// What a report would have said if the filters of now had been among those of then.
     fn adjust(&mut self, report: &mut Report) {
         let since = match report.kind {
-            Kind::Loss => std::mem::replace(&mut self.reported, self.fewer),
-            Kind::Start | Kind::End => 0,
+            Kind::Loss => std::mem::replace(&mut self.reported, self.fewer.clone()),
+            Kind::Start | Kind::End => Vec::new(),
         };
-        report.counts = std::mem::take(&mut report.counts).with_filtered(self.fewer - since);
+        let since = since.into_iter().chain(std::iter::repeat(0));
+        let fewer: Vec<_> = self.fewer.iter().zip(since).map(|(now, then)| now - then).collect();
+        report.counts = std::mem::take(&mut report.counts).with_filtered(&fewer);
     }
 }

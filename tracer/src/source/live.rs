@@ -306,10 +306,13 @@ impl Live {
         self.links.drain(..).for_each(drop);
     }
 
-    /// Hands over every record that is in the ring now.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) {
+    /// Hands over the records that are in the ring, until `each` returns false: it wants
+    /// no more for now.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8]) -> bool) {
         while let Some(record) = self.ring.next() {
-            each(&record);
+            if !each(&record) {
+                return;
+            }
         }
     }
 

@@ -33,7 +33,7 @@ fn replay(
     };
     let out = NamedTempFile::new().unwrap();
     let sink = Sink::open(&Destination::File(out.path().to_owned())).unwrap();
-    let outputs = vec![Output { sink, encoder: Encoder::Json }];
+    let outputs = vec![Output::new(sink, Encoder::Json)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     let all = set(&mut pipeline);
     let error = pipeline.play(&mut reader, all).err();

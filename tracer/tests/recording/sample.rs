@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tracer::{
     decode::Clock,
-    health::{Counts, Kind, Lost, Report, Run, Stream},
+    health::{Counts, Kind, Lost, OnCpu, Report, Run, Stream},
     process::{Fact, Image},
     record,
     recording::{Fate, Frame, Header, Reader, Setup, Writer},
@@ -47,7 +47,8 @@ fn report(kind: Kind, [emitted, filtered, lost]: [u64; 3], nanosecond: i128) -> 
         malformed: lost.min(1),
         ..Lost::default()
     };
-    let counts = Counts { emitted, filtered, lost, by_cpu: vec![lost], ..Counts::default() };
+    let by_cpu = vec![OnCpu { emitted, filtered, lost }];
+    let counts = Counts { emitted, filtered, lost, by_cpu, ..Counts::default() };
     let second = "2026-11-21T00:11:44Z".parse::<Timestamp>().unwrap().as_nanosecond();
     Report { kind, time: Timestamp::from_nanosecond(second + nanosecond).unwrap(), counts }
 }

@@ -1,0 +1,332 @@
+//! Writes lines to an open file, each whole or not at all.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::fs::FileTypeExt,
+    },
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    net::SendFlags,
+    pipe::{PIPE_BUF, fcntl_getpipe_size, fcntl_setpipe_size},
+};
+
+/// Bytes that a pipe is asked to hold: what Linux allows anybody unless told otherwise
+/// (/proc/sys/fs/pipe-max-size).
+const PIPE: usize = 1 << 20;
+/// How soon to look again whether a pipe has room for a line that is longer than what
+/// poll(2) vouches for.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// Why writing ended before its end.
+pub enum Halt {
+    /// The file can't be written to.
+    Failed(io::Error),
+    /// It was told to give up.
+    Quit,
+}
+
+/// How to write without waiting, where there is a way.
+enum Way {
+    /// A write waits.
+    Waiting,
+    /// A pipe of that many bytes, into which was written so often since it was seen
+    /// empty: lines are written whole.
+    Pipe { capacity: usize, writes: usize },
+    /// A terminal takes what it can.
+    Parts,
+    /// A socket, likewise.
+    Socket,
+}
+
+/// An open file.
+pub struct Writer {
+    file: File,
+    way: Way,
+    /// Whether a failed write can be taken back.
+    regular: bool,
+}
+
+/// How a thread that writes is watched, and told to give up.
+pub struct Leash<'a> {
+    /// Bytes that have been written.
+    pub moved: &'a AtomicU64,
+    /// Becomes readable when it is to give up.
+    pub quit: BorrowedFd<'a>,
+}
+
+impl Writer {
+    /// A writer that waits as long as it takes.
+    pub fn waiting(file: File, regular: bool) -> Self {
+        Self { file, way: Way::Waiting, regular }
+    }
+
+    /// A writer that can be told to give up, where the kind of file allows it. The other
+    /// holders of the file do not notice: what is opened anew is ours alone.
+    pub fn interruptible(file: File, regular: bool) -> Self {
+        let kind = file.metadata().map(|metadata| metadata.file_type());
+        let kind = kind.ok();
+        if kind.is_some_and(|kind| kind.is_socket()) {
+            return Self { file, way: Way::Socket, regular };
+        }
+        let pipe = kind.is_some_and(|kind| kind.is_fifo());
+        if !pipe && !file.is_terminal() {
+            return Self::waiting(file, regular);
+        }
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(own) if pipe => {
+                // More room is fewer changes between the reader and us.
+                if fcntl_getpipe_size(&own).is_ok_and(|size| size < PIPE) {
+                    let _ = fcntl_setpipe_size(&own, PIPE);
+                }
+                let capacity = fcntl_getpipe_size(&own).unwrap_or(PIPE_BUF);
+                Self { file: own.into(), way: Way::Pipe { capacity, writes: 0 }, regular }
+            }
+            Ok(own) => Self { file: own.into(), way: Way::Parts, regular },
+            Err(error) => {
+                log::debug!("a stalled reader will be waited for: {error}");
+                Self::waiting(file, regular)
+            }
+        }
+    }
+
+    /// Writes lines. Returns how many bytes of whole lines are out, and why it ended
+    /// before the last, if it did; what of the next line is in a file is taken back.
+    pub fn write(&mut self, lines: &[u8], leash: Option<&Leash<'_>>) -> (usize, Result<(), Halt>) {
+        let mut done = 0;
+        let result = self.write_out(lines, &mut done, leash);
+        let whole = match result {
+            Ok(()) => done,
+            Err(_) => whole_lines(&lines[..done]),
+        };
+        if self.regular && done > whole {
+            self.take_back(done - whole);
+        }
+        (whole, result)
+    }
+
+    fn write_out(
+        &mut self,
+        lines: &[u8],
+        done: &mut usize,
+        leash: Option<&Leash<'_>>,
+    ) -> Result<(), Halt> {
+        while *done < lines.len() {
+            let mut part = &lines[*done..];
+            // Where a line did not fit as a whole, its rest goes as it can.
+            let begun = *done > 0 && lines[*done - 1] != b'\n';
+            if let Way::Pipe { capacity, writes } = &mut self.way {
+                match fitting(&self.file, part, *capacity, writes) {
+                    _ if begun => {}
+                    Some(fitting) => part = fitting,
+                    None => {
+                        self.look_again(leash)?;
+                        continue;
+                    }
+                }
+                *writes += 1;
+            }
+            let written = match self.way {
+                Way::Socket => {
+                    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                    rustix::net::send(&self.file, part, flags).map_err(io::Error::from)
+                }
+                _ => (&self.file).write(part),
+            };
+            match written {
+                Ok(0) => return Err(Halt::Failed(io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    *done += written;
+                    if let Some(leash) = leash {
+                        leash.moved.fetch_add(written as u64, Ordering::Relaxed);
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => self.wait(leash)?,
+                    _ => return Err(Halt::Failed(error)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the file takes more.
+    fn wait(&self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
+        let file = PollFd::new(&self.file, PollFlags::OUT);
+        match leash {
+            None => polled(poll(&mut [file], None)),
+            Some(leash) => {
+                let quit = PollFd::from_borrowed_fd(leash.quit, PollFlags::IN);
+                let mut both = [quit, file];
+                let waited = poll(&mut both, None);
+                if both[0].revents().is_empty() { polled(waited) } else { Err(Halt::Quit) }
+            }
+        }
+    }
+
+    /// Waits for a moment.
+    fn look_again(&self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
+        // Of the pipe, only that its reader is gone.
+        let file = PollFd::new(&self.file, PollFlags::empty());
+        let quit = match leash {
+            None => PollFd::new(&self.file, PollFlags::empty()),
+            Some(leash) => PollFd::from_borrowed_fd(leash.quit, PollFlags::IN),
+        };
+        let mut both = [quit, file];
+        let waited = poll(&mut both, Some(&LOOK));
+        if !both[1].revents().is_empty() {
+            return Err(Halt::Failed(io::ErrorKind::BrokenPipe.into()));
+        }
+        if both[0].revents().is_empty() { polled(waited) } else { Err(Halt::Quit) }
+    }
+
+    /// Cuts a part of a line off the end of the file.
+    fn take_back(&self, bytes: usize) {
+        let cut = self
+            .file
+            .metadata()
+            .and_then(|metadata| self.file.set_len(metadata.len().saturating_sub(bytes as u64)));
+        if let Err(error) = cut {
+            log::warn!("a part of a line stays at the end of a file: {error}");
+        }
+    }
+}
+
+/// Bytes up to the end of the last whole line.
+fn whole_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+fn polled(result: rustix::io::Result<usize>) -> Result<(), Halt> {
+    match result {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(Halt::Failed(error.into())),
+    }
+}
+
+/// As many whole lines as the pipe has room for, at least one; a line that is longer
+/// than all of the pipe; None where the first line has to wait.
+///
+/// A pipe is a number of pages. A write takes the last one that it needs for itself
+/// alone, and the reader may have taken a part of the first: so many pages may be taken
+/// beside those that are full (fs/pipe.c, `pipe_write`). A write of `PIPE_BUF` bytes or
+/// less is all or nothing anyway, and is left to the kernel.
+fn fitting<'a>(
+    pipe: &File,
+    lines: &'a [u8],
+    capacity: usize,
+    writes: &mut usize,
+) -> Option<&'a [u8]> {
+    let page = rustix::param::page_size();
+    let Ok(queued) = rustix::io::ioctl_fionread(pipe) else { return Some(lines) };
+    let queued = usize::try_from(queued).unwrap_or(usize::MAX);
+    let taken = if queued == 0 {
+        *writes = 0;
+        0
+    } else {
+        queued.div_ceil(page).saturating_add(*writes + 1)
+    };
+    let room = (capacity / page).saturating_sub(taken) * page;
+    let room = room.max(PIPE_BUF);
+    if lines.len() <= room {
+        return Some(lines);
+    }
+    match whole_lines(&lines[..room]) {
+        0 => {
+            let end = lines.iter().position(|byte| *byte == b'\n');
+            let line = end.map_or(lines, |end| &lines[..=end]);
+            (line.len() > capacity).then_some(line)
+        }
+        whole => Some(&lines[..whole]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::fd::AsFd, time::Duration};
+
+    use super::*;
+
+    /// What a reader finds who comes after the writer has given up is whole lines, and as
+    /// many as it was said.
+    #[test]
+    fn a_pipe_has_whole_lines() {
+        // Lines of up to a few pages, and one longer than a pipe at its end.
+        for longest in [700, 3000, 20_000] {
+            let (mut reader, pipe) = io::pipe().unwrap();
+            let file = File::from(std::os::fd::OwnedFd::from(pipe));
+            let mut writer = Writer::interruptible(file, false);
+            assert!(matches!(writer.way, Way::Pipe { .. }));
+            let quit = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
+            let moved = AtomicU64::new(0);
+            let mut lines = Vec::new();
+            for i in 0..6000 {
+                lines.resize(lines.len() + i * 7919 % longest, b'x');
+                lines.push(b'\n');
+            }
+            let leash = Leash { moved: &moved, quit: quit.as_fd() };
+            let (whole, read) = std::thread::scope(|scope| {
+                let writing = scope.spawn(|| writer.write(&lines, Some(&leash)));
+                let mut read = vec![0; 300_000];
+                for piece in read.chunks_mut(1234) {
+                    reader.read_exact(piece).unwrap();
+                }
+                // No more is read: the pipe fills.
+                let mut before = u64::MAX;
+                while before != moved.load(Ordering::Relaxed) {
+                    before = moved.load(Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                rustix::io::write(&quit, &1u64.to_ne_bytes()).unwrap();
+                let (whole, result) = writing.join().unwrap();
+                assert!(matches!(result, Err(Halt::Quit)));
+                (whole, read)
+            });
+            drop(writer);
+            let mut all = read;
+            reader.read_to_end(&mut all).unwrap();
+            assert_eq!(all.len(), whole, "what is counted is what is there");
+            assert!(all == lines[..whole] && all.ends_with(b"\n"), "whole lines");
+            assert!(whole > 300_000, "the pipe took more than was read");
+        }
+    }
+
+    #[test]
+    fn a_line_longer_than_a_pipe_goes_in_parts() {
+        let (mut reader, pipe) = io::pipe().unwrap();
+        let mut writer = Writer::interruptible(File::from(std::os::fd::OwnedFd::from(pipe)), false);
+        let mut line = vec![b'x'; 3 * PIPE];
+        line.push(b'\n');
+        let read = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(
+                    matches!(writer.write(&line, None), (whole, Ok(())) if whole == line.len())
+                );
+                drop(writer);
+            });
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).unwrap();
+            read
+        });
+        assert!(read == line);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let mut writer = Writer::interruptible(File::from(std::os::fd::OwnedFd::from(pipe)), false);
+        drop(reader);
+        let (whole, result) = writer.write(b"line\n", None);
+        assert_eq!(whole, 0);
+        assert!(matches!(result, Err(Halt::Failed(e)) if e.kind() == io::ErrorKind::BrokenPipe));
+    }
+}
