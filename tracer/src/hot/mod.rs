@@ -4,25 +4,25 @@
 //! Ordinary is a call of which nothing is missing, truncated or found, and whose values
 //! are of the usual kinds. Everything else is left to [`decode`] and [`json`]; so are
 //! the descriptions of each process and each socket, which are made there once and kept
-//! ([`Recent`]). A property test shows that what is written here is what is written
+//! ([`Recent`]). A caller in a loop mostly makes the same call again, so that what it called
+//! with what is kept, too. A property test shows that what is written here is what is written
 //! there, byte for byte.
 
+mod call;
 mod recent;
 mod text;
 
-use tracer_common::{
-    record::{OwnIds, Socket, Status, Task, flags, socket},
-    registry::Kind,
-};
+use tracer_common::record::{OwnIds, Socket, Status, Task, flags, socket};
 use zerocopy::IntoBytes;
 
 use crate::{
-    decode::{self, Clock, args, findings},
+    decode::{self, Clock, findings},
     encode::json,
     event::{Event, Known},
     process::Processes,
     record::{Messages, Record},
 };
+use call::Shape;
 use recent::Recent;
 use text::{Second, push, push_name, push_number};
 
@@ -39,6 +39,10 @@ pub struct Hot {
     processes: Recent<Caller, Vec<u8>>,
     /// By the socket, but for what its receive queue takes: `socket`, before and after that.
     sockets: Recent<Socket, [Vec<u8>; 2]>,
+    /// By what was called with what: `syscall` and `args`, before and after the process.
+    calls: Recent<Shape, [Vec<u8>; 2]>,
+    /// By the return value: `error`.
+    errors: Recent<i64, Vec<u8>>,
     /// By their value: flags with their names.
     flags: Recent<u32, Vec<u8>>,
     second: Second,
@@ -51,6 +55,8 @@ impl Default for Hot {
         Self {
             processes: Recent::new(1024),
             sockets: Recent::new(1024),
+            calls: Recent::new(1024),
+            errors: Recent::new(64),
             flags: Recent::new(64),
             second: Second::default(),
             boottime: 0,
@@ -114,15 +120,14 @@ impl Hot {
         push(out, record.event.name.as_bytes());
         push(out, br#"","cpu":"#);
         push_number(out, header.cpu);
-        push(out, br#","syscall":{"name":""#);
-        push(out, record.event.syscall(record.abi, header.nr)?.name.as_bytes());
-        push(out, br#"","nr":"#);
-        push_number(out, header.nr);
-        push(out, br#","abi":""#);
-        push(out, record.abi.name().as_bytes());
-        push(out, br#""},"process":"#);
+        let call = Shape::of(record);
+        if self.calls.get(&call).is_none() {
+            self.calls.put(call, call::around_process(record)?);
+        }
+        let [before, after] = self.calls.get(&call)?;
+        push(out, before);
         push(out, self.processes.get(&caller)?);
-        self.arguments(record, out)?;
+        push(out, after);
         if let Some(socket) = socket {
             let [before, after] = self.sockets.get(&without_fill(&socket))?;
             push(out, br#","socket":"#);
@@ -133,10 +138,7 @@ impl Hot {
         push(out, br#","ret":"#);
         push_number(out, header.ret);
         push(out, br#","error":"#);
-        match decode::error(header.ret) {
-            None => push(out, b"null"),
-            Some(error) => serde_json::to_writer(&mut *out, &error).ok()?,
-        }
+        self.error(header.ret, out)?;
         push(out, br#","latency_ns":"#);
         push_number(out, header.exit_ns.saturating_sub(header.entry_ns));
         if let Some(messages) = messages {
@@ -172,56 +174,26 @@ impl Hot {
         Some(())
     }
 
-    fn arguments(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> Option<()> {
-        push(out, br#","args":{"#);
-        let all = record.event.args.iter().zip(record.call.header.args);
-        for (i, (arg, raw)) in all.enumerate() {
-            push(out, if i == 0 { b"\"" } else { b",\"" });
-            push(out, arg.name.as_bytes());
-            push(out, br#"":"#);
-            let [a, b, c, d, ..] = raw.to_le_bytes();
-            let low = [a, b, c, d];
-            match arg.kind {
-                Kind::Fd => {
-                    push(out, br#"{"value":"#);
-                    push_number(out, i32::from_le_bytes(low));
-                }
-                Kind::Count => {
-                    push(out, br#"{"value":"#);
-                    push_number(out, u32::from_le_bytes(low));
-                }
-                Kind::MsgFlags => self.flags(u32::from_le_bytes(low), out)?,
-                Kind::Mmsghdrs => {
-                    push(out, br#"{"value":""#);
-                    text::push_hex(out, raw);
-                    push(out, b"\"");
-                }
-                // Its value, and what may be concluded from it, are not for here.
-                Kind::Timespec64 | Kind::Timespec32 if raw != 0 => return None,
-                Kind::Timespec64 | Kind::Timespec32 => push(out, br#"{"value":null"#),
-            }
-            push(out, br#","tags":["#);
-            for (i, name) in args::tags(record, arg).names().enumerate() {
-                push(out, if i == 0 { b"\"" } else { b",\"" });
-                push(out, name.as_bytes());
-                push(out, b"\"");
-            }
-            push(out, b"]}");
-        }
-        push(out, b"}");
-        Some(())
-    }
-
     /// `{"value":64,"names":["MSG_DONTWAIT"]`: what follows is the caller's.
     fn flags(&mut self, value: u32, out: &mut Vec<u8>) -> Option<()> {
         if self.flags.get(&value).is_none() {
-            let mut shown = br#"{"value":"#.to_vec();
-            push_number(&mut shown, value);
-            push(&mut shown, br#","names":"#);
-            serde_json::to_writer(&mut shown, &args::flag_names(value)).ok()?;
+            let mut shown = Vec::new();
+            call::push_flags(&mut shown, value)?;
             self.flags.put(value, shown);
         }
         push(out, self.flags.get(&value)?);
+        Some(())
+    }
+
+    fn error(&mut self, ret: i64, out: &mut Vec<u8>) -> Option<()> {
+        if ret >= 0 {
+            push(out, b"null");
+            return Some(());
+        }
+        if self.errors.get(&ret).is_none() {
+            self.errors.put(ret, serde_json::to_vec(&decode::error(ret)?).ok()?);
+        }
+        push(out, self.errors.get(&ret)?);
         Some(())
     }
 
@@ -313,6 +285,16 @@ impl recent::Key for Socket {
 
     fn same(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl recent::Key for i64 {
+    fn hash(&self) -> usize {
+        usize::try_from(self.unsigned_abs()).unwrap_or(0)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self == other
     }
 }
 
