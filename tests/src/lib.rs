@@ -16,6 +16,7 @@ pub mod child;
 pub mod compare;
 pub mod compat;
 pub mod confine;
+pub mod cpus;
 pub mod honest;
 pub mod hook;
 pub mod schema;

@@ -92,14 +92,21 @@ impl Stream {
     /// Checks the numbering, the first and the last record, and that the totals add
     /// up and agree with what is in the stream.
     pub fn check(&self) {
+        assert_eq!(self.check_but_gaps(), 0, "lines are missing: {}", self.end());
+    }
+
+    /// The same, but that lines may be missing; how many.
+    pub fn check_but_gaps(&self) -> u64 {
         let first = self.lines.first().expect("a stream is never empty");
         assert_eq!(first["schema"], "tracer.health/1", "the first line: {first}");
         assert_eq!(first["kind"], "start", "the first line: {first}");
         let last = self.lines.last().expect("a stream is never empty");
         assert_eq!(last, self.end(), "the last line");
+        let mut gaps = 0;
         for pair in self.lines.windows(2) {
             let (one, next) = (count(&pair[0], "seq"), count(&pair[1], "seq"));
-            assert_eq!(next, one + 1, "seq from {} to {}", pair[0], pair[1]);
+            assert!(next > one, "seq from {} to {}", pair[0], pair[1]);
+            gaps += next - one - 1;
         }
         for (i, record) in self.health.iter().enumerate() {
             check_health(record);
@@ -119,6 +126,30 @@ impl Stream {
             .map(|record| count(&record["lost"], "total"))
             .sum();
         assert!(losses <= self.lost(), "{losses} lost by loss records, then {}", self.end());
+        self.check_cpus();
+        gaps
+    }
+
+    /// What the end record says of each CPU is what is in the stream, and adds up.
+    fn check_cpus(&self) {
+        let mut events = BTreeMap::<u64, u64>::new();
+        for event in &self.events {
+            *events.entry(count(event, "cpu")).or_default() += 1;
+        }
+        let cpus = self.end()["by_cpu"].as_array().expect("a list of CPUs");
+        let told: BTreeMap<_, _> = cpus
+            .iter()
+            .map(|cpu| (count(cpu, "cpu"), count(cpu, "emitted")))
+            .filter(|(_, emitted)| *emitted > 0)
+            .collect();
+        assert_eq!(told, events, "emitted by each CPU, and events; {}", self.end());
+        let lost = &self.end()["lost"];
+        let nowhere = ["missed", "malformed"]
+            .map(|cause| lost[cause].as_u64().unwrap_or(0))
+            .iter()
+            .sum::<u64>();
+        let seen: u64 = cpus.iter().map(|cpu| count(cpu, "seen")).sum();
+        assert_eq!(seen + nowhere, self.total("seen"), "seen by each CPU; {}", self.end());
     }
 
     /// Compares every call of the truth with exactly one event, thread by thread in
@@ -195,6 +226,8 @@ fn check_health(record: &Value) {
     let mut by_cpu = 0;
     for cpu in cpus {
         check_lost(&cpu["lost"]);
+        let parts = count(cpu, "emitted") + count(cpu, "filtered") + count(&cpu["lost"], "total");
+        assert_eq!(count(cpu, "seen"), parts, "seen = emitted + filtered + lost: {record}");
         by_cpu += count(&cpu["lost"], "total");
     }
     assert!(by_cpu <= lost, "more lost on the CPUs than in total: {record}");

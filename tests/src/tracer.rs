@@ -217,6 +217,11 @@ impl Waiting {
     /// Lets it go, waits for its end, and returns what it did.
     pub fn go(mut self) -> Vec<Value> {
         self.workload.say("go");
+        self.finish()
+    }
+
+    /// Waits for its end, once it was let go, and returns what it did.
+    pub fn finish(self) -> Vec<Value> {
         let Self { workload, folder } = self;
         let finished = workload.finish();
         finished.expect_code(0);

@@ -23,11 +23,13 @@ pub mod hostile;
 pub mod kinds;
 mod namespaces;
 pub mod options;
+pub mod plug;
 pub mod process;
 pub mod races;
 pub mod received;
 pub mod signals;
 pub mod sockets;
+pub mod stuck;
 pub mod truth;
 pub mod varied;
 pub mod watch;
@@ -130,6 +132,9 @@ const SCENARIOS: &[Scenario] = &[
         namespaces::reused_thread,
     ),
     ("exit-blocked", "the process ends while a thread blocks", family::exit_blocked),
+    ("still-blocked", "--threads threads block; ends after a line on stdin", stuck::still_blocked),
+    ("short-lived", "--count children end while --threads threads block", stuck::short_lived),
+    ("bring-back", "takes CPU 1 online at the end of stdin", plug::bring_back),
     ("flood", "--count calls from each of --threads, totals only", flood::flood),
     ("time32", "int $0x80, 337", compat::time32),
     ("time64", "int $0x80, 417", compat::time64),

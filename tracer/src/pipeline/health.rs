@@ -41,27 +41,30 @@ impl Pipeline {
         self.report(&Report::new(Kind::Start, &nothing, &nothing), Some(run));
     }
 
-    /// Reports loss, if there was any since the last report, in each stream that has room.
-    /// Where there is none, a later report has it.
+    /// Reports loss, if there was any since the last report, in every stream that has
+    /// room: they share their numbers, so those that lost nothing are told so. Where there
+    /// is no room, a later report has it.
     pub fn report_loss(&mut self, counts: &Counts) {
-        let time = Timestamp::now();
-        let told: Vec<_> = self
-            .outputs
-            .iter_mut()
-            .map(|output| {
-                let now = output.counts(counts.clone());
-                let more = now.lost.total > output.reported.lost.total
-                    || now.follow_no_room > output.reported.follow_no_room;
-                (more && output.sink.has_reserve()).then(|| {
-                    let earlier = std::mem::replace(&mut output.reported, now.clone());
-                    Report { time, ..Report::new(Kind::Loss, &now, &earlier) }
-                })
-            })
-            .collect();
-        if told.iter().any(Option::is_some) {
-            log::warn!("calls were lost; so far {counts}");
-            self.report_each(&told, None);
+        let now: Vec<_> = self.outputs.iter().map(|output| output.counts(counts.clone())).collect();
+        let is_news = |(output, now): (&Output, &Counts)| {
+            output.sink.has_reserve()
+                && (now.lost.total > output.reported.lost.total
+                    || now.follow_no_room > output.reported.follow_no_room)
+        };
+        if !self.outputs.iter().zip(&now).any(is_news) {
+            return;
         }
+        log::warn!("calls were lost; so far {counts}");
+        let time = Timestamp::now();
+        let told = self.outputs.iter_mut().zip(now).map(|(output, now)| {
+            output.sink.has_reserve().then(|| {
+                let report = Report::new(Kind::Loss, &now, &output.reported);
+                output.reported = now;
+                Report { time, ..report }
+            })
+        });
+        let told: Vec<_> = told.collect();
+        self.report_each(&told, None);
     }
 
     /// The last line of the stream.

@@ -71,6 +71,7 @@ fn an_error_after_the_first_message() {
 
 #[test]
 fn the_cpu_is_the_one_that_the_workload_stays_on() {
+    let _stay = tests::cpus::stay();
     for cpu in 0..std::thread::available_parallelism().map_or(1, usize::from).min(4) {
         exact(&["udp4", "--cpu", &cpu.to_string()]);
     }

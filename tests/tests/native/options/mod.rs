@@ -1,6 +1,7 @@
 //! What the tracer's options do, and how it ends. Each test starts its own tracer.
 
 mod accounts;
+mod adds_up;
 mod attaching;
 mod batches;
 mod checks;
