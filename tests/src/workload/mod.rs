@@ -26,6 +26,7 @@ pub mod options;
 pub mod process;
 pub mod races;
 pub mod received;
+pub mod relay;
 pub mod signals;
 pub mod sockets;
 pub mod truth;
@@ -131,6 +132,7 @@ const SCENARIOS: &[Scenario] = &[
     ),
     ("exit-blocked", "the process ends while a thread blocks", family::exit_blocked),
     ("flood", "--count calls from each of --threads, totals only", flood::flood),
+    ("relay", "--count calls of --threads in turns, each on a CPU of its own", relay::relay),
     ("time32", "int $0x80, 337", compat::time32),
     ("time64", "int $0x80, 417", compat::time64),
     ("socketcall", "int $0x80, 102 call 19", compat::socketcall),

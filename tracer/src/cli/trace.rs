@@ -25,6 +25,7 @@ use super::{
     Failure,
     args::{self, Detail, Switch, Trace},
     cgroup, diagnostics, output,
+    pace::Pace,
     signals::Signals,
 };
 use crate::{
@@ -36,12 +37,9 @@ use crate::{
     process::{self, Processes},
     recording,
     sink::Destination,
-    source::{Hook, Live, Options, PassedOver, Running, Stopped},
+    source::{Hook, Live, Options, PassedOver, Running, Shape, Stopped},
 };
 
-/// How often the ring is drained. The kernel wakes the reader only as the ring
-/// fills, so this bounds how long an event waits.
-const TICK: Duration = Duration::from_millis(25);
 /// Least time between two records of a loss.
 const LOSS_EVERY: Duration = Duration::from_secs(1);
 /// How often the wall clock is looked at.
@@ -73,6 +71,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         let seen = |event: &&Event| wanted.is_none_or(|hook| hook.sees(event));
         options.select.events = EVENTS.iter().filter(seen).collect();
     }
+    let rings = Shape::new(options.capture.buffer, options.capture.rings)
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
     let captured = Options {
         events: options.select.events.clone(),
         messages: match options.capture.detail {
@@ -80,7 +80,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
             Detail::Messages | Detail::Full => options.capture.messages,
         },
         detail,
-        buffer: options.capture.buffer,
+        rings,
         filters,
         unrolled: false,
     };
@@ -131,6 +131,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         max_loss: options.capture.max_loss,
         deadline: options.capture.duration.map(|duration| Instant::now() + duration),
         quiet: options.output.quiet,
+        rings,
+        pace: Pace::new(rings.wake_mark()),
     };
     session.attached(&options, &divided, run)?;
     if let Some(command) = command {
@@ -148,6 +150,8 @@ struct Session {
     max_loss: Option<u64>,
     deadline: Option<Instant>,
     quiet: bool,
+    rings: Shape,
+    pace: Pace,
 }
 
 /// Why tracing stopped.
@@ -174,10 +178,11 @@ impl Session {
         if !self.quiet {
             let plan = self.live.plan();
             diagnostics::say(format_args!(
-                "attached: hook {}{}, events {}, processes {processes}{}",
+                "attached: hook {}{}, events {}, processes {processes}, {}{}",
                 plan.hook.name(),
                 if plan.typed && plan.hook == Hook::RawTracepoint { " (typed)" } else { "" },
                 events.join(","),
+                self.rings,
                 // Asked for and not to be had is worth knowing.
                 match (options.capture.detail, plan.copies == Copies::NONE) {
                     (Detail::Full, true) => ", no copies of the kernel's own".to_owned(),
@@ -221,8 +226,10 @@ impl Session {
         // Edge-triggered: the ring is readable whenever it holds anything, and what
         // matters is only when the kernel asks to be drained before the next tick.
         let token = epoll::EventData::new_u64(0);
-        epoll::add(&poll, self.live.wakeup(), token, epoll::EventFlags::IN | epoll::EventFlags::ET)
-            .map_err(runtime)?;
+        for ring in self.live.wakeups() {
+            epoll::add(&poll, ring, token, epoll::EventFlags::IN | epoll::EventFlags::ET)
+                .map_err(runtime)?;
+        }
         epoll::add(&poll, self.signals.readable(), token, epoll::EventFlags::IN)
             .map_err(runtime)?;
         for output in &self.pipeline.outputs {
@@ -238,7 +245,8 @@ impl Session {
         let mut events = Vec::with_capacity(4);
         loop {
             events.clear();
-            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
+            let tick = self.pace.wait();
+            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
             match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(runtime(error)),
@@ -291,8 +299,9 @@ impl Session {
     }
 
     fn drain(&mut self) -> Result<(), Failure> {
-        let Self { live, pipeline, .. } = self;
-        live.drain(|record| pipeline.record(record));
+        let Self { live, pipeline, pace, .. } = self;
+        let drained = live.drain(|record| pipeline.record(record));
+        pace.drained(drained, Instant::now());
         Ok(pipeline.flush()?)
     }
 
@@ -314,7 +323,9 @@ impl Session {
     /// Stops the hooks, hands on what is left, and sums up.
     fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
         self.live.detach();
-        let drained = self.drain();
+        let Self { live, pipeline, .. } = &mut self;
+        live.drain_last(|record| pipeline.record(record));
+        let drained = self.pipeline.flush();
         let mut counts = self.counts()?;
         if counts.seen() != counts.kernel_seen {
             log::error!(
@@ -325,7 +336,7 @@ impl Session {
         self.pipeline.report_loss(&counts);
         self.pipeline.ended(&counts);
         self.pipeline.end_recording();
-        let flushed = drained.and_then(|()| Ok(self.pipeline.flush()?));
+        let flushed = drained.and_then(|()| self.pipeline.flush()).map_err(Failure::from);
         counts = self.counts()?;
         if let (Some(command), Stop::Signal) = (&self.command, &stop) {
             // Its descendants are its own affair.

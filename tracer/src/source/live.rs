@@ -1,11 +1,11 @@
 //! The running kernel as a source: loads the programs, attaches them, and yields
 //! the records that they write.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, MapData, PerCpuArray},
     programs::ProgramError,
 };
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ use super::{
     hooks::{AUTO, Addition, Attachment, Hook, Plan},
     object,
     offsets::{self, Layout},
+    rings::{Drained, Rings},
 };
 
 /// Most thread groups that can be followed at once.
@@ -34,7 +35,7 @@ const MAX_FOLLOWED: u32 = 16 << 10;
 /// The programs, loaded, and attached once [`Live::attach`] has returned.
 pub struct Live {
     ebpf: Ebpf,
-    ring: RingBuf<MapData>,
+    rings: Rings,
     stats: PerCpuArray<MapData, KernelStats>,
     pids: HashMap<MapData, u32, u32>,
     kernel: Kernel,
@@ -210,14 +211,15 @@ impl Live {
             ],
             layout.casts.map(|casts| casts.function),
         )?;
-        let cpus = size(features::possible_cpus()?);
+        let possible = features::possible_cpus()?;
+        let cpus = size(possible);
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
         // It borrows the configuration from here on.
         let mut loader: EbpfLoader<'_> = loader;
         let mut ebpf = loader
             .override_global("CONFIG", config.as_bytes(), true)
-            .map_max_entries("RING", options.buffer)
+            .map_max_entries("RINGS", cpus)
             .map_max_entries("THREADS", config.max_threads + cpus)
             .map_max_entries("OWNED", config.max_threads)
             .map_max_entries("SCRATCH", cpus)
@@ -240,7 +242,7 @@ impl Live {
         fill(&mut ebpf, "COMMS", &filters.comms)?;
         fill(&mut ebpf, "CGROUPS", &filters.cgroups)?;
         let mut live = Self {
-            ring: take(&mut ebpf, "RING")?,
+            rings: Rings::create(options.rings, &mut ebpf, possible)?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
             ebpf,
@@ -306,16 +308,19 @@ impl Live {
         self.links.drain(..).for_each(drop);
     }
 
-    /// Hands over every record that is in the ring now.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) {
-        while let Some(record) = self.ring.next() {
-            each(&record);
-        }
+    /// Hands over the records that are in the rings now, in the order of time.
+    pub fn drain(&mut self, each: impl FnMut(&[u8])) -> Drained {
+        self.rings.drain(each)
     }
 
-    /// The descriptor that becomes readable when the kernel asks to be drained.
-    pub fn wakeup(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+    /// Hands over every record that is left after [`Live::detach`].
+    pub fn drain_last(&mut self, each: impl FnMut(&[u8])) {
+        self.rings.drain_last(each);
+    }
+
+    /// The descriptors that become readable when the kernel asks to be drained.
+    pub fn wakeups(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.rings.wakeups()
     }
 
     /// The counters of each CPU.

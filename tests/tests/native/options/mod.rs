@@ -11,4 +11,5 @@ mod expressions;
 mod filters;
 mod follow;
 mod loss;
+mod order;
 mod restricted;
