@@ -324,8 +324,8 @@ pub struct Types {
     pub unix: u32,
     /// `struct list_head`: whatever begins with a pointer.
     pub pointer: u32,
-    /// 0.
-    pub reserved: u32,
+    /// `struct task_struct`
+    pub task: u32,
 }
 
 /// Most of `struct sock` that can be looked at, bytes.

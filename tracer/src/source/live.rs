@@ -4,7 +4,7 @@
 use std::os::fd::BorrowedFd;
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
+    Btf as AyaBtf, Ebpf, EbpfLoader, Endianness, Pod,
     maps::{HashMap, MapData, PerCpuArray},
     programs::ProgramError,
 };
@@ -85,11 +85,15 @@ impl Ground {
         raise_memlock(&kernel);
         // The loader parses the kernel's BTF whether it is given one or not, and each
         // parse takes a while.
-        let (loader, btf, ours) = std::thread::scope(|scope| {
-            let btf = scope.spawn(|| AyaBtf::from_sys_fs().ok());
-            let ours = scope.spawn(Btf::of_kernel);
-            let loader = EbpfLoader::new();
-            (loader, joined(btf), joined(ours))
+        let (loader, (ours, btf)) = std::thread::scope(|scope| {
+            let parsed = scope.spawn(|| {
+                let ours = Btf::of_kernel();
+                let blob = ours.as_ref().ok();
+                let btf =
+                    blob.and_then(|btf| AyaBtf::parse(btf.blob(), Endianness::default()).ok());
+                (ours, btf)
+            });
+            (EbpfLoader::new(), joined(parsed))
         });
         if options.filters.follow
             && let Err(error) = ours
@@ -264,10 +268,9 @@ impl Live {
     fn attach(&mut self, btf: Option<&AyaBtf>) -> Result<(), Refused> {
         // Verifying takes long beside attaching: all of it comes first where a
         // program is not made for one function.
-        for attachment in &self.plan.attachments {
-            let verified = attach::verify(&mut self.ebpf, attachment, btf)
-                .map_err(|error| self.refused(attachment, error))?;
-            self.verified.extend(verified);
+        match attach::verify(&mut self.ebpf, &self.plan.attachments, btf) {
+            Ok(verified) => self.verified.extend(verified),
+            Err((attachment, error)) => return Err(self.refused(attachment, error)),
         }
         for attachment in &self.plan.attachments {
             match attach::attach(&mut self.ebpf, attachment, btf) {
