@@ -348,6 +348,8 @@ pub struct Config {
     pub max_threads: u32,
     /// Unread bytes in the ring from which on the reader is woken.
     pub wake_mark: u64,
+    /// The bits of a CPU's number that tell its ring.
+    pub ring_mask: u64,
     /// log2 of the bytes after which it is woken again.
     pub wake_shift: u32,
     /// 1 where `bpf_get_current_task_btf` exists (5.11): fields of the task are

@@ -17,6 +17,7 @@ static CONFIG: Global<Config> = Global::new(Config {
     messages: 0,
     max_threads: 0,
     wake_mark: 0,
+    ring_mask: 0,
     wake_shift: 0,
     task_direct: 0,
     task_unknown: 0,

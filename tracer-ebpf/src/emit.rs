@@ -395,9 +395,9 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
 unsafe fn output(record: *mut u8, len: u64) -> bool {
     // SAFETY: the caller vouches for `record`; the rings are live maps.
     unsafe {
-        let cpu = &raw const (*record.cast::<Call>()).header.cpu;
+        let place = (*record.cast::<Call>()).header.cpu & config!(ring_mask) as u32;
         let rings = (&raw const RINGS).cast_mut().cast();
-        let ring = generated::bpf_map_lookup_elem(rings, cpu.cast());
+        let ring = generated::bpf_map_lookup_elem(rings, (&raw const place).cast());
         if ring.is_null() {
             return false;
         }

@@ -97,8 +97,8 @@ pub mod state {
     pub const FILTERED_CALL: u32 = 5;
 }
 
-/// The ring for the records of each CPU, by its number. Patched: its length; the daemon
-/// makes the rings and puts them in, one for several CPUs where there are fewer.
+/// The rings, in the place that the last bits of a CPU's number tell. Patched: its length;
+/// the daemon makes the rings and puts them in.
 #[btf_map]
 pub static RINGS: ArrayOfMaps<RingBuf<(), 4096>, 1> = ArrayOfMaps::new();
 

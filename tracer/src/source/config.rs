@@ -150,6 +150,7 @@ pub fn configure(
         messages: options.messages.min(MAX_MESSAGES),
         max_threads: u32::try_from(threads).unwrap_or(1),
         wake_mark: u64::from(options.rings.wake_mark()),
+        ring_mask: u64::from(options.rings.count - 1),
         wake_shift: (options.rings.size / 8).ilog2(),
         task_direct: u32::from(direct),
         task_unknown: layout.task_unknown,

@@ -215,15 +215,14 @@ impl Live {
             ],
             layout.casts.map(|casts| casts.function),
         )?;
-        let possible = features::possible_cpus()?;
-        let cpus = size(possible);
+        let cpus = size(features::possible_cpus()?);
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
         // It borrows the configuration from here on.
         let mut loader: EbpfLoader<'_> = loader;
         let mut ebpf = loader
             .override_global("CONFIG", config.as_bytes(), true)
-            .map_max_entries("RINGS", cpus)
+            .map_max_entries("RINGS", options.rings.count)
             .map_max_entries("THREADS", config.max_threads + cpus)
             .map_max_entries("OWNED", config.max_threads)
             .map_max_entries("SCRATCH", cpus)
@@ -246,7 +245,7 @@ impl Live {
         fill(&mut ebpf, "COMMS", &filters.comms)?;
         fill(&mut ebpf, "CGROUPS", &filters.cgroups)?;
         let mut live = Self {
-            rings: Rings::create(options.rings, &mut ebpf, possible)?,
+            rings: Rings::create(options.rings, &mut ebpf)?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
             ebpf,
@@ -268,7 +267,13 @@ impl Live {
     fn attach(&mut self, btf: Option<&AyaBtf>) -> Result<(), Refused> {
         // Verifying takes long beside attaching: all of it comes first where a
         // program is not made for one function.
-        match attach::verify(&mut self.ebpf, &self.plan.attachments, btf) {
+        let (placed, verified) = std::thread::scope(|scope| {
+            let placed = scope.spawn(|| self.rings.place());
+            let verified = attach::verify(&mut self.ebpf, &self.plan.attachments, btf);
+            (joined(placed), verified)
+        });
+        placed.map_err(|error| Refused { adds: None, error })?;
+        match verified {
             Ok(verified) => self.verified.extend(verified),
             Err((attachment, error)) => return Err(self.refused(attachment, error)),
         }
@@ -391,7 +396,7 @@ impl Live {
     }
 }
 
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

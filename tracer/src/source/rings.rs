@@ -30,9 +30,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tracer_common::record::RecordHeader;
 use zerocopy::FromBytes;
 
+use self::fill::Fill;
 pub use self::shape::Shape;
-use self::{fill::Fill, shape::online};
-use super::error::SourceError;
+use super::{error::SourceError, live::joined};
 
 /// How long a record in the making may hold back what other rings have.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -53,6 +53,8 @@ pub struct Drained {
 /// The rings.
 pub struct Rings {
     rings: Vec<Ring>,
+    /// Where the programs find them.
+    table: MapData,
     /// The next record's time of the rings that have one, the earliest first.
     order: BinaryHeap<Reverse<(u64, usize)>>,
     /// Since when a record in the making holds all back.
@@ -77,26 +79,36 @@ enum End {
 }
 
 impl Rings {
-    /// Makes the rings, and gives each possible CPU its own.
-    pub fn create(shape: Shape, ebpf: &mut Ebpf, possible: usize) -> Result<Self, SourceError> {
-        let wrap = |error| SourceError::Map { name: RINGS, error };
+    /// Makes the rings for the programs of an object that is loaded.
+    pub fn create(shape: Shape, ebpf: &mut Ebpf) -> Result<Self, SourceError> {
         let rings: Vec<_> = (0..shape.count)
             .map(|_| Ring::create(shape.size))
             .collect::<Result<_, _>>()
             .map_err(wrap)?;
-        let map = ebpf.map_mut(RINGS).ok_or_else(|| SourceError::Object(format!("map {RINGS}")))?;
-        let mut table: ArrayOfMaps<_, RingBuf<MapData>> = map.try_into().map_err(wrap)?;
-        // Those that are online are spread evenly, and then those that may come.
-        let online = online()?;
-        let count = online.len().max(1);
-        let possible = 0..u32::try_from(possible).unwrap_or(u32::MAX);
-        let others = possible.filter(|cpu| !online.contains(cpu));
-        for (place, cpu) in online.iter().copied().chain(others).enumerate() {
-            if let Some(Ring { ring, .. }) = rings.get(shape.ring_of(place % count, count)) {
-                table.set(cpu, ring, 0).map_err(wrap)?;
-            }
-        }
-        Ok(Self { order: BinaryHeap::with_capacity(rings.len()), rings, waiting: None })
+        let Some(Map::ArrayOfMaps(table)) = ebpf.take_map(RINGS) else {
+            return Err(SourceError::Object(format!("map {RINGS}")));
+        };
+        let order = BinaryHeap::with_capacity(rings.len());
+        Ok(Self { rings, table, order, waiting: None })
+    }
+
+    /// Puts the rings where the programs find them. For each the kernel waits until no
+    /// program runs that could have found another one there, some 10 ms, so that each has a
+    /// thread.
+    pub fn place(&self) -> Result<(), SourceError> {
+        let place = |index: usize, ring: &RingBuf<MapData>| {
+            let table = self.table.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError)?;
+            let table = Map::ArrayOfMaps(MapData::from_fd(table)?);
+            let mut table: ArrayOfMaps<_, RingBuf<MapData>> = table.try_into()?;
+            table.set(u32::try_from(index).unwrap_or(u32::MAX), ring, 0)
+        };
+        let placed: Result<Vec<()>, MapError> = std::thread::scope(|scope| {
+            let rings = self.rings.iter().enumerate();
+            let placing: Vec<_> =
+                rings.map(|(index, ring)| scope.spawn(move || place(index, &ring.ring))).collect();
+            placing.into_iter().map(joined).collect()
+        });
+        placed.map(|_| ()).map_err(wrap)
     }
 
     /// The descriptors that become readable when the kernel asks to be drained.
@@ -132,7 +144,7 @@ impl Rings {
     }
 
     fn round(&mut self, now: u64, patient: bool, each: &mut impl FnMut(&[u8])) -> Drained {
-        let Self { rings, order, waiting } = self;
+        let Self { rings, order, waiting, .. } = self;
         for ring in &mut *rings {
             ring.left = ring.fill.bytes();
         }
@@ -194,6 +206,10 @@ impl Ring {
         }
         End::Empty
     }
+}
+
+fn wrap(error: MapError) -> SourceError {
+    SourceError::Map { name: RINGS, error }
 }
 
 /// Bytes that the ring itself puts before a record (BPF_RINGBUF_HDR_SZ).

@@ -17,6 +17,8 @@ pub struct Fill {
 
 // SAFETY: what is shared is read atomically, and never written.
 unsafe impl Send for Fill {}
+// SAFETY: likewise.
+unsafe impl Sync for Fill {}
 
 impl Fill {
     /// Maps the positions of a ring.

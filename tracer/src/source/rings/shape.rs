@@ -61,12 +61,6 @@ impl Shape {
     pub fn wake_mark(self) -> u32 {
         self.size / 4
     }
-
-    /// The ring that the CPU takes which is that far on in the list of all that there may
-    /// be: neighbours share one.
-    pub(super) fn ring_of(self, place: usize, cpus: usize) -> usize {
-        place * self.count as usize / cpus.max(1)
-    }
 }
 
 impl fmt::Display for Shape {
@@ -83,7 +77,7 @@ impl fmt::Display for Shape {
 }
 
 /// The CPUs that are online.
-pub(super) fn online() -> Result<Vec<u32>, SourceError> {
+fn online() -> Result<Vec<u32>, SourceError> {
     aya::util::online_cpus()
         .map_err(|(what, error)| SourceError::Io { what: what.to_owned(), error })
 }
@@ -123,13 +117,6 @@ mod tests {
         assert_eq!(shape(Some(64 << 20), Some(2), 8, GIB), (2, 32 << 20));
         assert_eq!(shape(Some(64 << 20), Some(7), 8, GIB), (4, 16 << 20));
         assert_eq!(shape(Some(16384), Some(8), 8, GIB), (4, 4096), "at least a page each");
-    }
-
-    #[test]
-    fn every_ring_has_its_cpus() {
-        let shape = Shape { count: 4, size: 4096 };
-        let taken: Vec<_> = (0..6).map(|place| shape.ring_of(place, 6)).collect();
-        assert_eq!(taken, [0, 0, 1, 2, 2, 3]);
     }
 
     #[test]
