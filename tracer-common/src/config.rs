@@ -324,8 +324,8 @@ pub struct Types {
     pub unix: u32,
     /// `struct list_head`: whatever begins with a pointer.
     pub pointer: u32,
-    /// 0.
-    pub reserved: u32,
+    /// `struct task_struct`
+    pub task: u32,
 }
 
 /// Most of `struct sock` that can be looked at, bytes.
@@ -348,6 +348,8 @@ pub struct Config {
     pub max_threads: u32,
     /// Unread bytes in the ring from which on the reader is woken.
     pub wake_mark: u64,
+    /// The bits of a CPU's number that tell its ring.
+    pub ring_mask: u64,
     /// log2 of the bytes after which it is woken again.
     pub wake_shift: u32,
     /// 1 where `bpf_get_current_task_btf` exists (5.11): fields of the task are

@@ -3,7 +3,7 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{
-    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated,
 };
 use tracer_common::{
@@ -16,7 +16,7 @@ use crate::{
     capture::count,
     config::config,
     copies, exe, full,
-    maps::{RING, SCRATCH, Scratch, Thread},
+    maps::{RINGS, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
     snapshot, socket, task,
     walk::{Body, Loop},
@@ -382,24 +382,30 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
     }
 }
 
-/// Hands a record to the ring buffer.
+/// Hands a record to the ring of the CPU that it names. The program may have been moved
+/// to another one since: a ring takes records from anywhere.
 ///
 /// A wakeup costs the traced call several microseconds, so the reader looks by
 /// itself many times a second, and is woken only as the ring fills: when the
 /// fill passes the mark, and again at each further step of `wake_shift`.
 ///
 /// # Safety
-/// `record` is readable for `len` bytes.
+/// `record` holds a record of `len` bytes.
 #[inline(always)]
 unsafe fn output(record: *mut u8, len: u64) -> bool {
-    // SAFETY: the caller vouches for `record`; the ring is a live map.
+    // SAFETY: the caller vouches for `record`; the rings are live maps.
     unsafe {
-        let before = RING.query(0);
+        let place = (*record.cast::<Call>()).header.cpu & config!(ring_mask) as u32;
+        let rings = (&raw const RINGS).cast_mut().cast();
+        let ring = generated::bpf_map_lookup_elem(rings, (&raw const place).cast());
+        if ring.is_null() {
+            return false;
+        }
+        let before = generated::bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into());
         let after = before + len;
         let step = config!(wake_shift);
         let wake = after > config!(wake_mark) && (before >> step) != (after >> step);
         let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
-        let ring = (&raw const RING).cast_mut().cast();
         generated::bpf_ringbuf_output(ring, record.cast(), len, wakeup.into()) == 0
     }
 }

@@ -1,8 +1,9 @@
 //! The maps. Sizes marked as patched are set by the daemon before loading.
 
 use aya_ebpf::{
-    macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    btf_maps::{ArrayOfMaps, RingBuf},
+    macros::{btf_map, map},
+    maps::{Array, HashMap, PerCpuArray},
 };
 use tracer_common::{
     config::{SCRATCH_HEAD, THREAD_HEAD},
@@ -96,9 +97,10 @@ pub mod state {
     pub const FILTERED_CALL: u32 = 5;
 }
 
-/// The records. Patched: its size.
-#[map]
-pub static RING: RingBuf = RingBuf::with_byte_size(4096, 0);
+/// The rings, in the place that the last bits of a CPU's number tell. Patched: its length;
+/// the daemon makes the rings and puts them in.
+#[btf_map]
+pub static RINGS: ArrayOfMaps<RingBuf<(), 4096>, 1> = ArrayOfMaps::new();
 
 /// Threads, each in one of a few places that its id stands for; and behind those one for
 /// each CPU, see [`spare`](crate::pending::spare). Patched: its sizes.

@@ -10,7 +10,7 @@ use tracer_common::record::{
 use crate::{
     config::config,
     maps::Thread,
-    mem::{load, probe},
+    mem::{Object, load, probe},
 };
 
 /// A pointer into kernel structures, read directly where the verifier knows its
@@ -46,7 +46,14 @@ impl Kernel {
 
 /// The current task.
 #[derive(Clone, Copy)]
-pub struct Current(Kernel);
+pub struct Current {
+    /// To read fields.
+    task: Kernel,
+    /// To follow pointers. From Linux 6.4 on the verifier looks through the names of all
+    /// the kernel's types at each pointer that is followed from an address which it trusts,
+    /// and takes a millisecond or two to do it; a cast one it does not trust.
+    walk: Kernel,
+}
 
 impl Current {
     #[inline(always)]
@@ -60,7 +67,8 @@ impl Current {
                 generated::bpf_get_current_task() as *const u8
             }
         };
-        Self(Kernel::new(task))
+        let walk = Object::new(task as u64, config!(types.task)).typed();
+        Self { task: Kernel::new(task), walk: Kernel::new(walk) }
     }
 
     /// Thread group id and thread id.
@@ -69,38 +77,40 @@ impl Current {
         if config!(task_plain) == 0 {
             return ids();
         }
-        (self.0.u32(config!(offsets.task_tgid)), self.0.u32(config!(offsets.task_pid)))
+        (self.task.u32(config!(offsets.task_tgid)), self.task.u32(config!(offsets.task_pid)))
     }
 
     /// Whether the call came through the 32-bit entry.
     #[inline(always)]
     pub fn compat(self) -> bool {
-        let word = self.0.u32(config!(offsets.task_compat));
+        let word = self.task.u32(config!(offsets.task_compat));
         u64::from(word) & config!(compat_mask) != 0
     }
 
     /// Whether no thread of the group is left.
     #[inline(always)]
     pub fn group_dead(self) -> bool {
-        self.0.pointer(config!(offsets.task_signal)).u32(config!(offsets.signal_live)) == 0
+        self.walk.pointer(config!(offsets.task_signal)).u32(config!(offsets.signal_live)) == 0
     }
 
     /// The table of descriptors (`struct fdtable`).
     #[inline(always)]
     pub fn descriptors(self) -> Kernel {
-        self.0.pointer(config!(offsets.task_files)).pointer(config!(offsets.files_fdt))
+        self.walk.pointer(config!(offsets.task_files)).pointer(config!(offsets.files_fdt))
     }
 
     /// The file that the process executes; 0 where it has none.
     #[inline(always)]
     pub fn exe_file(self) -> *const u8 {
-        self.0.pointer(config!(offsets.task_mm)).pointer(config!(offsets.mm_exe_file)).0
+        self.walk.pointer(config!(offsets.task_mm)).pointer(config!(offsets.mm_exe_file)).0
     }
 
     /// CLOCK_BOOTTIME when the thread group's leader started, ns.
     #[inline(always)]
     fn start_boottime(self) -> u64 {
-        self.0.pointer(config!(offsets.task_group_leader)).u64(config!(offsets.task_start_boottime))
+        self.walk
+            .pointer(config!(offsets.task_group_leader))
+            .u64(config!(offsets.task_start_boottime))
     }
 
     /// Real uid and gid in the initial user namespace. The kernel keeps them as such
@@ -111,7 +121,7 @@ impl Current {
             let both = bpf_get_current_uid_gid();
             return (both as u32, (both >> 32) as u32);
         }
-        let cred = self.0.pointer(config!(offsets.task_cred));
+        let cred = self.walk.pointer(config!(offsets.task_cred));
         (cred.u32(config!(offsets.cred_uid)), cred.u32(config!(offsets.cred_gid)))
     }
 
@@ -122,7 +132,7 @@ impl Current {
             // SAFETY: a helper without preconditions.
             return unsafe { generated::bpf_get_current_cgroup_id() };
         }
-        let set = self.0.pointer(config!(offsets.task_cgroups));
+        let set = self.walk.pointer(config!(offsets.task_cgroups));
         let cgroup = set.pointer(config!(offsets.css_set_default));
         cgroup.pointer(config!(offsets.cgroup_node)).u64(config!(offsets.node_id))
     }
@@ -134,21 +144,21 @@ impl Current {
             return Comm::of(bpf_get_current_comm().unwrap_or_default());
         }
         let at = config!(offsets.task_comm);
-        let start = until_nul(self.0.u64(at));
+        let start = until_nul(self.task.u64(at));
         let whole = start >> 56 != 0;
-        Comm([start, if whole { until_nul(self.0.u64(at + 8)) } else { 0 }])
+        Comm([start, if whole { until_nul(self.task.u64(at + 8)) } else { 0 }])
     }
 
     /// The thread's ids, one for each pid namespace (`struct pid`).
     #[inline(always)]
     fn thread_pid(self) -> *const u8 {
-        self.0.pointer(config!(offsets.task_thread_pid)).0
+        self.walk.pointer(config!(offsets.task_thread_pid)).0
     }
 
     /// Likewise the leader's, which are the thread group's.
     #[inline(always)]
     fn leader_pid(self) -> *const u8 {
-        let leader = self.0.pointer(config!(offsets.task_group_leader));
+        let leader = self.walk.pointer(config!(offsets.task_group_leader));
         leader.pointer(config!(offsets.task_thread_pid)).0
     }
 }
@@ -234,7 +244,7 @@ pub unsafe fn describe_call(thread: *mut Thread, current: Current, comm: Comm) {
         // process, or in another one that has the same id.
         let exec_id = (*task).exec_id;
         if known(unknown::EXEC_ID) {
-            (*task).exec_id = current.0.u32(config!(offsets.task_self_exec_id));
+            (*task).exec_id = current.task.u32(config!(offsets.task_self_exec_id));
         }
         let another =
             known(unknown::START) && (*task).start_boottime_ns != current.start_boottime();
@@ -243,18 +253,18 @@ pub unsafe fn describe_call(thread: *mut Thread, current: Current, comm: Comm) {
             describe_once(thread);
         }
         if known(unknown::PPID) {
-            let parent = current.0.pointer(config!(offsets.task_real_parent));
+            let parent = current.walk.pointer(config!(offsets.task_real_parent));
             (*task).ppid = parent.u32(config!(offsets.task_tgid));
         }
         ((*task).uid, (*task).gid) = current.uid_gid();
         (*task).cgroup_id = current.cgroup_id();
         if known(unknown::MNT_NS) {
-            let nsproxy = current.0.pointer(config!(offsets.task_nsproxy));
+            let nsproxy = current.walk.pointer(config!(offsets.task_nsproxy));
             let mnt = nsproxy.pointer(config!(offsets.nsproxy_mnt_ns));
             (*task).mnt_ns = mnt.u32(config!(offsets.mnt_ns_inum));
         }
         if known(unknown::NET_NS) {
-            let nsproxy = current.0.pointer(config!(offsets.task_nsproxy));
+            let nsproxy = current.walk.pointer(config!(offsets.task_nsproxy));
             let net = nsproxy.pointer(config!(offsets.nsproxy_net_ns));
             (*task).net_ns = net.u32(config!(offsets.net_ns_inum));
         }

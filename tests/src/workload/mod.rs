@@ -27,6 +27,7 @@ pub mod plug;
 pub mod process;
 pub mod races;
 pub mod received;
+pub mod relay;
 pub mod signals;
 pub mod sockets;
 pub mod stuck;
@@ -136,6 +137,7 @@ const SCENARIOS: &[Scenario] = &[
     ("short-lived", "--count children end while --threads threads block", stuck::short_lived),
     ("bring-back", "takes CPU 1 online at the end of stdin", plug::bring_back),
     ("flood", "--count calls from each of --threads, totals only", flood::flood),
+    ("relay", "--count calls of --threads in turns, each on a CPU of its own", relay::relay),
     ("time32", "int $0x80, 337", compat::time32),
     ("time64", "int $0x80, 417", compat::time64),
     ("socketcall", "int $0x80, 102 call 19", compat::socketcall),

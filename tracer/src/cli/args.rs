@@ -190,9 +190,14 @@ pub struct Capture {
     /// Where to attach
     #[arg(long, value_name = "HOOK", default_value = "auto")]
     pub hook: Hook,
-    /// Size of the ring buffer, rounded up to a power of two
-    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse::buffer)]
-    pub buffer: u32,
+    /// Size of all ring buffers together, rounded up to a power of two [default: 8 MiB for
+    /// each CPU, from 8 to 256 MiB, and no more than a 64th of the memory]
+    #[arg(long, value_name = "SIZE", value_parser = parse::buffer)]
+    pub buffer: Option<u32>,
+    /// Number of ring buffers that the CPUs share, at most one for each, rounded down to a
+    /// power of two [default: as many as there may be of 1 MiB or more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub rings: Option<u32>,
     /// Keep the raw records too, for `tracer replay`
     #[arg(long, value_name = "FILE", value_parser = parse::recording)]
     pub record: Option<PathBuf>,

@@ -4,6 +4,7 @@ pub mod args;
 mod cgroup;
 mod diagnostics;
 mod output;
+mod pace;
 mod parse;
 mod replay;
 mod signals;

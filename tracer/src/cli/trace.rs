@@ -25,6 +25,7 @@ use super::{
     Failure,
     args::{self, Detail, Switch, Trace},
     cgroup, diagnostics, output,
+    pace::Pace,
     signals::Signals,
 };
 use crate::{
@@ -36,16 +37,17 @@ use crate::{
     process::{self, Processes},
     recording,
     sink::{Destination, OnFull},
-    source::{Hook, Live, Options, PassedOver, Running, Stopped},
+    source::{Hook, Live, Options, PassedOver, Running, Shape, Stopped},
 };
 
-/// How often the ring is drained. The kernel wakes the reader only as the ring
-/// fills, so this bounds how long an event waits.
-const TICK: Duration = Duration::from_millis(25);
 /// Least time between two records of a loss.
 const LOSS_EVERY: Duration = Duration::from_secs(1);
 /// Records after which a drain looks up, at the latest.
 const LOOK_UP: u32 = 1024;
+/// The longest that a drain goes on without a look at anything else.
+const LONGEST: Duration = Duration::from_millis(25);
+/// How long to sleep at most while no sink takes anything.
+const HELD: Duration = Duration::from_millis(25);
 /// How often the wall clock is looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         let seen = |event: &&Event| wanted.is_none_or(|hook| hook.sees(event));
         options.select.events = EVENTS.iter().filter(seen).collect();
     }
+    let rings = Shape::new(options.capture.buffer, options.capture.rings)
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
     let captured = Options {
         events: options.select.events.clone(),
         messages: match options.capture.detail {
@@ -83,7 +87,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
             Detail::Messages | Detail::Full => options.capture.messages,
         },
         detail,
-        buffer: options.capture.buffer,
+        rings,
         filters,
         unrolled: false,
     };
@@ -134,6 +138,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         max_loss: options.capture.max_loss,
         deadline: options.capture.duration.map(|duration| Instant::now() + duration),
         quiet: options.output.quiet,
+        rings,
+        pace: Pace::new(rings.wake_mark()),
     };
     session.attached(&options, &divided, run)?;
     if let Some(command) = command {
@@ -151,6 +157,8 @@ struct Session {
     max_loss: Option<u64>,
     deadline: Option<Instant>,
     quiet: bool,
+    rings: Shape,
+    pace: Pace,
 }
 
 /// Why tracing stopped.
@@ -177,10 +185,11 @@ impl Session {
         if !self.quiet {
             let plan = self.live.plan();
             diagnostics::say(format_args!(
-                "attached: hook {}{}, events {}, processes {processes}{}",
+                "attached: hook {}{}, events {}, processes {processes}, {}{}",
                 plan.hook.name(),
                 if plan.typed && plan.hook == Hook::RawTracepoint { " (typed)" } else { "" },
                 events.join(","),
+                self.rings,
                 // Asked for and not to be had is worth knowing.
                 match (options.capture.detail, plan.copies == Copies::NONE) {
                     (Detail::Full, true) => ", no copies of the kernel's own".to_owned(),
@@ -224,8 +233,10 @@ impl Session {
         // Edge-triggered: the ring is readable whenever it holds anything, and what
         // matters is only when the kernel asks to be drained before the next tick.
         let token = epoll::EventData::new_u64(0);
-        epoll::add(&poll, self.live.wakeup(), token, epoll::EventFlags::IN | epoll::EventFlags::ET)
-            .map_err(runtime)?;
+        for ring in self.live.wakeups() {
+            epoll::add(&poll, ring, token, epoll::EventFlags::IN | epoll::EventFlags::ET)
+                .map_err(runtime)?;
+        }
         epoll::add(&poll, self.signals.readable(), token, epoll::EventFlags::IN)
             .map_err(runtime)?;
         for output in &self.pipeline.outputs {
@@ -243,8 +254,13 @@ impl Session {
         let mut more = false;
         loop {
             events.clear();
-            let rest = if more { Duration::ZERO } else { TICK };
-            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(rest.subsec_nanos()) };
+            let tick = match self.pipeline.has_room() {
+                _ if more => Duration::ZERO,
+                true => self.pace.wait(),
+                // Somebody calls once there is room again.
+                false => HELD,
+            };
+            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
             match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(runtime(error)),
@@ -297,14 +313,14 @@ impl Session {
         }
     }
 
-    /// Takes what is in the ring, while the sinks have room, and looks up now and then:
-    /// under a flood there is no end of it. True where there is more to take at once.
+    /// Takes what is in the rings, while the sinks have room, and looks up now and then:
+    /// under a flood there is much of it. True where there is more to take at once.
     fn drain(&mut self) -> bool {
-        let Self { live, pipeline, .. } = self;
-        let until = Instant::now() + TICK;
+        let Self { live, pipeline, pace, .. } = self;
+        let until = Instant::now() + LONGEST;
         let (mut records, mut late) = (0_u32, false);
         if pipeline.has_room() {
-            live.drain(|record| {
+            let drained = live.drain(|record| {
                 pipeline.record(record);
                 records = records.wrapping_add(1);
                 if !pipeline.take_handed_over() && !records.is_multiple_of(LOOK_UP) {
@@ -313,6 +329,7 @@ impl Session {
                 late = Instant::now() >= until;
                 !late && pipeline.has_room()
             });
+            pace.drained(drained, Instant::now());
         }
         late
     }
@@ -322,12 +339,17 @@ impl Session {
     fn drain_rest(&mut self) -> Result<(), Failure> {
         let mut result = Ok(());
         loop {
-            let more = self.drain() || !self.pipeline.has_room();
-            result = result.and(self.pipeline.flush());
-            if !more {
+            let Self { live, pipeline, .. } = self;
+            let all = pipeline.has_room()
+                && live.drain_last(|record| {
+                    pipeline.record(record);
+                    !pipeline.take_handed_over() || pipeline.has_room()
+                });
+            result = result.and(pipeline.flush());
+            if all {
                 return Ok(result?);
             }
-            self.pipeline.wait_for_room();
+            pipeline.wait_for_room();
         }
     }
 

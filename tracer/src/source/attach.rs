@@ -1,6 +1,6 @@
 //! Verifying programs and attaching them, kind by kind.
 
-use std::{fs, os::fd::AsFd, os::fd::AsRawFd};
+use std::{fs, os::fd::AsFd, os::fd::AsRawFd, panic::resume_unwind};
 
 use aya::{
     Btf, Ebpf,
@@ -57,30 +57,51 @@ impl Verified {
     }
 }
 
-/// Has a program verified, if it is not made for one function only: those are verified
-/// as they are attached.
-pub fn verify(
+/// Has programs verified that are not made for one function only: those are verified as
+/// they are attached. All at the same time, since the kernel takes long to look at each,
+/// by itself; of failures the one is told that comes first in the list.
+pub fn verify<'a>(
     ebpf: &mut Ebpf,
+    list: &'a [Attachment],
+    btf: Option<&Btf>,
+) -> Result<Vec<Verified>, (&'a Attachment, ProgramError)> {
+    let mut verified = std::thread::scope(|scope| {
+        let mut under_way = Vec::new();
+        for (name, program) in ebpf.programs_mut() {
+            // It may go to several places.
+            if let Some(at) = list.iter().position(|what| what.program == name)
+                && let Some(what) = list.get(at)
+                && !matches!(what.kind, Kind::Fentry | Kind::Fexit)
+            {
+                under_way.push((at, what, scope.spawn(move || verify_one(program, what, btf))));
+            }
+        }
+        let done = under_way.into_iter().map(|(at, what, thread)| {
+            let verified = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (at, verified.map_err(|error| (what, error)))
+        });
+        done.collect::<Vec<_>>()
+    });
+    verified.sort_by_key(|(at, _)| *at);
+    verified.into_iter().map(|(_, verified)| verified).collect()
+}
+
+fn verify_one(
+    program: &mut Program,
     what: &Attachment,
     btf: Option<&Btf>,
-) -> Result<Option<Verified>, ProgramError> {
-    let program = ebpf.program_mut(what.program).ok_or(ProgramError::NotLoaded)?;
-    let loaded = match what.kind {
+) -> Result<Verified, ProgramError> {
+    match what.kind {
         Kind::Typed => {
             let btf = btf.ok_or(ProgramError::UnexpectedProgramType)?;
-            <&mut BtfTracePoint>::try_from(&mut *program)?.load(&what.target, btf)
+            <&mut BtfTracePoint>::try_from(&mut *program)?.load(&what.target, btf)?;
         }
-        Kind::Raw => <&mut RawTracePoint>::try_from(&mut *program)?.load(),
-        Kind::Tracepoint => <&mut TracePoint>::try_from(&mut *program)?.load(),
-        Kind::Kprobe => <&mut KProbe>::try_from(&mut *program)?.load(),
-        Kind::Fentry | Kind::Fexit => return Ok(None),
-    };
-    match loaded {
-        // It goes to several places.
-        Err(ProgramError::AlreadyLoaded) => Ok(None),
-        Err(error) => Err(error),
-        Ok(()) => Verified::new(what, program).map(Some),
+        Kind::Raw => <&mut RawTracePoint>::try_from(&mut *program)?.load()?,
+        Kind::Tracepoint => <&mut TracePoint>::try_from(&mut *program)?.load()?,
+        Kind::Kprobe => <&mut KProbe>::try_from(&mut *program)?.load()?,
+        Kind::Fentry | Kind::Fexit => return Err(ProgramError::UnexpectedProgramType),
     }
+    Verified::new(what, program)
 }
 
 /// Attaches a program; with what was verified on the way.

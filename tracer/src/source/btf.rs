@@ -54,6 +54,11 @@ impl Btf {
         Self::parse(data).map_err(|error| SourceError::NoBtf(std::io::Error::other(error)))
     }
 
+    /// What was read.
+    pub fn blob(&self) -> &[u8] {
+        &self.data
+    }
+
     /// Finds the types in a blob.
     ///
     /// # Errors

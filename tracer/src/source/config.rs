@@ -15,6 +15,7 @@ use super::{
     features::{Helpers, arch},
     hooks::{Hook, Plan},
     offsets::Layout,
+    rings::Shape,
 };
 
 /// Memory for what is remembered of threads, in bytes.
@@ -64,8 +65,8 @@ pub struct Options {
     pub messages: u32,
     /// What to keep of each beside its header and name.
     pub detail: Detail,
-    /// Bytes of the ring buffer: a power of two, at least a page.
-    pub buffer: u32,
+    /// The rings.
+    pub rings: Shape,
     /// The filters.
     pub filters: KernelFilters,
     /// Take the programs for kernels without `bpf_loop` (before 5.17) on any kernel.
@@ -148,8 +149,9 @@ pub fn configure(
         filters: options.filters.bits(),
         messages: options.messages.min(MAX_MESSAGES),
         max_threads: u32::try_from(threads).unwrap_or(1),
-        wake_mark: u64::from(options.buffer / 4),
-        wake_shift: (options.buffer / 8).ilog2(),
+        wake_mark: u64::from(options.rings.wake_mark()),
+        ring_mask: u64::from(options.rings.count - 1),
+        wake_shift: (options.rings.size / 8).ilog2(),
         task_direct: u32::from(direct),
         task_unknown: layout.task_unknown,
         preemptible: u32::from(preemptible),

@@ -1,11 +1,11 @@
 //! The running kernel as a source: loads the programs, attaches them, and yields
 //! the records that they write.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    Btf as AyaBtf, Ebpf, EbpfLoader, Endianness, Pod,
+    maps::{HashMap, MapData, PerCpuArray},
     programs::ProgramError,
 };
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ use super::{
     hooks::{AUTO, Addition, Attachment, Hook, Plan},
     object,
     offsets::{self, Layout},
+    rings::{Drained, Rings},
 };
 
 /// Most thread groups that can be followed at once.
@@ -34,7 +35,7 @@ const MAX_FOLLOWED: u32 = 16 << 10;
 /// The programs, loaded, and attached once [`Live::attach`] has returned.
 pub struct Live {
     ebpf: Ebpf,
-    ring: RingBuf<MapData>,
+    rings: Rings,
     stats: PerCpuArray<MapData, KernelStats>,
     pids: HashMap<MapData, u32, u32>,
     kernel: Kernel,
@@ -84,11 +85,15 @@ impl Ground {
         raise_memlock(&kernel);
         // The loader parses the kernel's BTF whether it is given one or not, and each
         // parse takes a while.
-        let (loader, btf, ours) = std::thread::scope(|scope| {
-            let btf = scope.spawn(|| AyaBtf::from_sys_fs().ok());
-            let ours = scope.spawn(Btf::of_kernel);
-            let loader = EbpfLoader::new();
-            (loader, joined(btf), joined(ours))
+        let (loader, (ours, btf)) = std::thread::scope(|scope| {
+            let parsed = scope.spawn(|| {
+                let ours = Btf::of_kernel();
+                let blob = ours.as_ref().ok();
+                let btf =
+                    blob.and_then(|btf| AyaBtf::parse(btf.blob(), Endianness::default()).ok());
+                (ours, btf)
+            });
+            (EbpfLoader::new(), joined(parsed))
         });
         if options.filters.follow
             && let Err(error) = ours
@@ -217,7 +222,7 @@ impl Live {
         let mut loader: EbpfLoader<'_> = loader;
         let mut ebpf = loader
             .override_global("CONFIG", config.as_bytes(), true)
-            .map_max_entries("RING", options.buffer)
+            .map_max_entries("RINGS", options.rings.count)
             .map_max_entries("THREADS", config.max_threads + cpus)
             .map_max_entries("OWNED", config.max_threads)
             .map_max_entries("SCRATCH", cpus)
@@ -240,7 +245,7 @@ impl Live {
         fill(&mut ebpf, "COMMS", &filters.comms)?;
         fill(&mut ebpf, "CGROUPS", &filters.cgroups)?;
         let mut live = Self {
-            ring: take(&mut ebpf, "RING")?,
+            rings: Rings::create(options.rings, &mut ebpf)?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
             ebpf,
@@ -262,10 +267,15 @@ impl Live {
     fn attach(&mut self, btf: Option<&AyaBtf>) -> Result<(), Refused> {
         // Verifying takes long beside attaching: all of it comes first where a
         // program is not made for one function.
-        for attachment in &self.plan.attachments {
-            let verified = attach::verify(&mut self.ebpf, attachment, btf)
-                .map_err(|error| self.refused(attachment, error))?;
-            self.verified.extend(verified);
+        let (placed, verified) = std::thread::scope(|scope| {
+            let placed = scope.spawn(|| self.rings.place());
+            let verified = attach::verify(&mut self.ebpf, &self.plan.attachments, btf);
+            (joined(placed), verified)
+        });
+        placed.map_err(|error| Refused { adds: None, error })?;
+        match verified {
+            Ok(verified) => self.verified.extend(verified),
+            Err((attachment, error)) => return Err(self.refused(attachment, error)),
         }
         for attachment in &self.plan.attachments {
             match attach::attach(&mut self.ebpf, attachment, btf) {
@@ -306,19 +316,21 @@ impl Live {
         self.links.drain(..).for_each(drop);
     }
 
-    /// Hands over the records that are in the ring, until `each` returns false: it wants
-    /// no more for now.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8]) -> bool) {
-        while let Some(record) = self.ring.next() {
-            if !each(&record) {
-                return;
-            }
-        }
+    /// Hands over the records that are in the rings now, in the order of time, until `each`
+    /// returns false: it wants no more for now.
+    pub fn drain(&mut self, each: impl FnMut(&[u8]) -> bool) -> Drained {
+        self.rings.drain(each)
     }
 
-    /// The descriptor that becomes readable when the kernel asks to be drained.
-    pub fn wakeup(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+    /// Hands over every record that is left after [`Live::detach`], likewise; whether that
+    /// was all.
+    pub fn drain_last(&mut self, each: impl FnMut(&[u8]) -> bool) -> bool {
+        self.rings.drain_last(each)
+    }
+
+    /// The descriptors that become readable when the kernel asks to be drained.
+    pub fn wakeups(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.rings.wakeups()
     }
 
     /// The counters of each CPU.
@@ -386,7 +398,7 @@ impl Live {
     }
 }
 
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

@@ -12,6 +12,7 @@ mod hooks;
 mod live;
 mod object;
 mod offsets;
+mod rings;
 
 pub use cgroup::{Found, Hierarchy, ROOT as ROOT_CGROUP, holds};
 pub use command::{Running, Stopped};
@@ -20,3 +21,4 @@ pub use error::SourceError;
 pub use features::{Helpers, Kernel, arch, check, lockdown, missing_capabilities, mounted};
 pub use hooks::{AUTO, Hook};
 pub use live::{Live, PassedOver};
+pub use rings::{Drained, Shape};

@@ -297,7 +297,7 @@ fn casts(btf: &Btf) -> Option<Casts> {
         netlink: id("netlink_sock")?,
         unix: id("unix_sock")?,
         pointer: id("list_head")?,
-        reserved: 0,
+        task: id("task_struct")?,
     };
     Some(Casts { function: btf.function("bpf_rdonly_cast").ok()?, types })
 }

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use tests::skip::require_root_bpf;
-use tracer::source::{Hook, KernelChecks, KernelFilters, Live, Options, SourceError};
+use tracer::source::{Hook, KernelChecks, KernelFilters, Live, Options, Shape, SourceError};
 use tracer_common::check::{Check, MAX_CHECKS, RET, bits};
 use tracer_common::detail::{Detail, MAX_PAYLOADS};
 use tracer_common::record::{MAX_MESSAGES, MAX_MESSAGES_UNROLLED};
@@ -40,7 +40,14 @@ fn checks(field: u32) -> Vec<Check> {
 
 fn options(hook: Hook, messages: u32, filters: KernelFilters) -> Options {
     let events = EVENTS.iter().filter(|event| hook.sees(event)).collect();
-    Options { events, messages, detail: Detail::NONE, buffer: 1 << 16, filters, unrolled: false }
+    Options {
+        events,
+        messages,
+        detail: Detail::NONE,
+        rings: Shape { count: 1, size: 1 << 16 },
+        filters,
+        unrolled: false,
+    }
 }
 
 /// Attaches and prints a line for each program.

@@ -6,7 +6,7 @@ use tests::bpf::{descriptors, held, left, runs};
 use tests::skip::{require_root_bpf, skip};
 use tests::tools::is_slow;
 use tests::tracer::Attached;
-use tracer::source::{KernelFilters, Live, Options};
+use tracer::source::{KernelFilters, Live, Options, Shape};
 use tracer_common::detail::Detail;
 use tracer_common::registry::EVENTS;
 
@@ -45,7 +45,7 @@ fn everything() -> Options {
         events: EVENTS.iter().collect(),
         messages: 64,
         detail: Detail::NONE,
-        buffer: 1 << 16,
+        rings: Shape { count: 1, size: 1 << 16 },
         filters: KernelFilters::default(),
         unrolled: false,
     }

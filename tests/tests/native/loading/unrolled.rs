@@ -9,7 +9,7 @@ use tests::tracer::read_truth;
 use tests::workload::truth::Recorder;
 use tests::workload::{Context, detail, options};
 use tracer::decode::{Clock, decode};
-use tracer::source::{KernelFilters, Live, Options};
+use tracer::source::{KernelFilters, Live, Options, Shape};
 use tracer::{encode::json, record};
 use tracer_common::detail::Detail;
 use tracer_common::record::{MAX_MESSAGES_UNROLLED, RecordKind};
@@ -26,7 +26,7 @@ fn messages_in_full() {
         events: EVENTS.iter().filter(|event| event.name == "recvmmsg").collect(),
         messages: MAX_MESSAGES_UNROLLED,
         detail: Detail::full(detail::PAYLOAD as u32),
-        buffer: 1 << 20,
+        rings: Shape { count: 1, size: 1 << 20 },
         filters: KernelFilters { tids: vec![(tid, true)], ..KernelFilters::default() },
         unrolled: true,
     };

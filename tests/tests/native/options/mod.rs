@@ -12,4 +12,5 @@ mod expressions;
 mod filters;
 mod follow;
 mod loss;
+mod order;
 mod restricted;

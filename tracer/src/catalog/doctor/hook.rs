@@ -7,7 +7,7 @@ use tracer_common::{detail::Detail, record::MAX_MESSAGES_UNROLLED, registry::EVE
 use super::{Attached, HookReport};
 use crate::{
     encode::table::escape,
-    source::{AUTO, Hook, KernelFilters, Live, Options, SourceError},
+    source::{AUTO, Hook, KernelFilters, Live, Options, Shape, SourceError},
 };
 
 /// All hooks, in the order in which `auto` tries them.
@@ -21,7 +21,7 @@ fn report(hook: Hook) -> HookReport {
         events: EVENTS.iter().filter(|event| hook.sees(event)).collect(),
         messages: MAX_MESSAGES_UNROLLED,
         detail: Detail::NONE,
-        buffer: 1 << 16,
+        rings: Shape { count: 1, size: 1 << 16 },
         filters: KernelFilters {
             pids: vec![(std::process::id(), true)],
             ..KernelFilters::default()
