@@ -258,15 +258,16 @@ pub unsafe fn describe_call(thread: *mut Thread, current: Current, comm: Comm) {
         }
         ((*task).uid, (*task).gid) = current.uid_gid();
         (*task).cgroup_id = current.cgroup_id();
-        if known(unknown::MNT_NS) {
+        if known(unknown::MNT_NS) || known(unknown::NET_NS) {
             let nsproxy = current.walk.pointer(config!(offsets.task_nsproxy));
-            let mnt = nsproxy.pointer(config!(offsets.nsproxy_mnt_ns));
-            (*task).mnt_ns = mnt.u32(config!(offsets.mnt_ns_inum));
-        }
-        if known(unknown::NET_NS) {
-            let nsproxy = current.walk.pointer(config!(offsets.task_nsproxy));
-            let net = nsproxy.pointer(config!(offsets.nsproxy_net_ns));
-            (*task).net_ns = net.u32(config!(offsets.net_ns_inum));
+            if known(unknown::MNT_NS) {
+                let mnt = nsproxy.pointer(config!(offsets.nsproxy_mnt_ns));
+                (*task).mnt_ns = mnt.u32(config!(offsets.mnt_ns_inum));
+            }
+            if known(unknown::NET_NS) {
+                let net = nsproxy.pointer(config!(offsets.nsproxy_net_ns));
+                (*task).net_ns = net.u32(config!(offsets.net_ns_inum));
+            }
         }
         (&raw mut (*task).comm).cast::<Comm>().write(comm);
     }
