@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Where to, and for how many seconds: half a minute of a file would fill disks.
-const SINKS: &[(&str, u64)] = &[("/dev/null", 15), ("a pipe", 30), ("a file", 5)];
+const SINKS: &[(&str, u64)] = &[("/dev/null", 30), ("a pipe", 30), ("a file", 5)];
 /// Seconds with `--quick`.
 const QUICK: u64 = 2;
 

@@ -92,8 +92,8 @@ const SECTIONS: &[Section] = &[
     Section { name: "replay", seconds: 25, measure: replay::measure },
     Section { name: "start", seconds: 10, measure: start::measure },
     Section { name: "delay", seconds: 15, measure: delay::measure },
-    Section { name: "echo", seconds: 40, measure: echo::measure },
-    Section { name: "loss", seconds: 50, measure: loss::measure },
+    Section { name: "echo", seconds: 35, measure: echo::measure },
+    Section { name: "loss", seconds: 65, measure: loss::measure },
 ];
 /// With `--quick`, that part of it.
 const QUICK: u32 = 5;

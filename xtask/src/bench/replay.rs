@@ -36,7 +36,7 @@ pub fn measure(suite: &mut Suite) -> Result<()> {
     for (name, detail, load) in RECORDINGS {
         let path = suite.bench.folder.path().join("recording");
         let record = path.to_str().context("a path in UTF-8")?;
-        let options = ["--detail", detail, "--buffer", "64M", "--record", record];
+        let options = ["--detail", detail, "--buffer", "128M", "--record", record];
         let options = [&options, &["--comm", "bench-workload", "--write", "file:/dev/null"][..]];
         let tracer = Tracer::start(&suite.bench, &options.concat(), Stdio::null())?;
         let enough = if suite.quick { ENOUGH_BYTES / 8 } else { ENOUGH_BYTES };

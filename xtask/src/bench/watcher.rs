@@ -109,7 +109,7 @@ impl Bench {
             Watcher::Tracer(options) => {
                 let file = format!("file:{}", self.folder.path().join("events").display());
                 // Room for all of it: what is lost costs less.
-                let options = [options, &["--buffer", "64M", "--write", &file]].concat();
+                let options = [options, &["--buffer", "128M", "--write", &file]].concat();
                 let tracer = Tracer::start(self, &options, Stdio::null())?;
                 let said = said_by(&mut self.command(args));
                 let end = tracer.stop()?;
