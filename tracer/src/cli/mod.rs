@@ -7,6 +7,7 @@ mod output;
 mod pace;
 mod parse;
 mod replay;
+mod session;
 mod signals;
 mod trace;
 

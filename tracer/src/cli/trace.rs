@@ -1,4 +1,4 @@
-//! Tracing: sets everything up, drains the ring until told to stop, sums up.
+//! Tracing: sets everything up for a [`Session`], and runs it.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -6,19 +6,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use clap::ValueEnum;
 use tracer_common::{
-    copies::Copies,
     detail::{self, MAX_PAYLOADS},
     registry::{EVENTS, Event},
-};
-
-use rustix::{
-    event::{Timespec, epoll},
-    process::{Pid, Signal, kill_process},
 };
 
 use super::{
@@ -26,30 +20,20 @@ use super::{
     args::{self, Detail, Switch, Trace},
     cgroup, diagnostics, output,
     pace::Pace,
+    session::Session,
     signals::Signals,
 };
 use crate::{
     decode::Clock,
-    encode::{Encoder, table::escape},
+    encode::table::escape,
     filter::pushdown::{self, Divided},
-    health::{Counts, Run, Stream},
+    health::{Run, Stream},
     pipeline::{Output, Pipeline},
     process::{self, Processes},
     recording,
     sink::{Destination, OnFull},
-    source::{Hook, Live, Options, PassedOver, Running, Shape, Stopped},
+    source::{Hook, Live, Options, PassedOver, Shape, Stopped},
 };
-
-/// Least time between two records of a loss.
-const LOSS_EVERY: Duration = Duration::from_secs(1);
-/// Records after which a drain looks up, at the latest.
-const LOOK_UP: u32 = 1024;
-/// The longest that a drain goes on without a look at anything else.
-const LONGEST: Duration = Duration::from_millis(25);
-/// How long to sleep at most while no sink takes anything.
-const HELD: Duration = Duration::from_millis(25);
-/// How often the wall clock is looked at.
-const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// Traces until a signal, a limit, a failure, or the end of COMMAND.
 pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
@@ -148,289 +132,6 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     session.run()
 }
 
-struct Session {
-    live: Live,
-    pipeline: Pipeline,
-    signals: Signals,
-    command: Option<Running>,
-    command_started: bool,
-    max_loss: Option<u64>,
-    deadline: Option<Instant>,
-    quiet: bool,
-    rings: Shape,
-    pace: Pace,
-}
-
-/// Why tracing stopped.
-enum Stop {
-    Signal,
-    Limit,
-    CommandEnded,
-    Closed,
-    Failed(Failure),
-}
-
-impl Session {
-    /// Says that nothing is missed from now on.
-    fn attached(&mut self, options: &Trace, divided: &Divided, run: Run) -> Result<(), Failure> {
-        self.pipeline.started(run);
-        self.pipeline.flush()?;
-        let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
-        let selected = divided.kernel.pids.iter().filter(|(_, include)| *include).count()
-            + options.command.len().min(1);
-        let processes = match selected {
-            0 => format!("all {}", process::count()),
-            selected => selected.to_string(),
-        };
-        if !self.quiet {
-            let plan = self.live.plan();
-            diagnostics::say(format_args!(
-                "attached: hook {}{}, events {}, processes {processes}, {}{}",
-                plan.hook.name(),
-                if plan.typed && plan.hook == Hook::RawTracepoint { " (typed)" } else { "" },
-                events.join(","),
-                self.rings,
-                // Asked for and not to be had is worth knowing.
-                match (options.capture.detail, plan.copies == Copies::NONE) {
-                    (Detail::Full, true) => ", no copies of the kernel's own".to_owned(),
-                    (Detail::Full, false) => {
-                        let names: Vec<_> = plan.copies.names().collect();
-                        format!(", the kernel's own {}", names.join(" and "))
-                    }
-                    _ => String::new(),
-                }
-            ));
-        }
-        if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
-            log::warn!("cannot tell systemd that tracing has begun: {error}");
-        }
-        Ok(())
-    }
-
-    /// Lets COMMAND go.
-    fn release(&mut self, stopped: Stopped, command: &[OsString]) -> Result<(), Failure> {
-        let fail = |error: std::io::Error| {
-            let program = command.first().map(|program| escape(program.as_encoded_bytes()));
-            Failure::Runtime(format!("cannot run {}: {error}", program.unwrap_or_default()))
-        };
-        let ended = self.signals.waker().map_err(fail)?;
-        self.command = Some(stopped.release(ended).map_err(fail)?);
-        self.command_started = true;
-        Ok(())
-    }
-
-    fn run(mut self) -> Result<ExitCode, Failure> {
-        let stop = match self.drain_until_stopped() {
-            Ok(stop) => stop,
-            Err(failure) => Stop::Failed(failure),
-        };
-        self.finish(stop)
-    }
-
-    fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
-        let runtime = |error: rustix::io::Errno| Failure::Runtime(error.to_string());
-        let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(runtime)?;
-        // Edge-triggered: the ring is readable whenever it holds anything, and what
-        // matters is only when the kernel asks to be drained before the next tick.
-        let token = epoll::EventData::new_u64(0);
-        for ring in self.live.wakeups() {
-            epoll::add(&poll, ring, token, epoll::EventFlags::IN | epoll::EventFlags::ET)
-                .map_err(runtime)?;
-        }
-        epoll::add(&poll, self.signals.readable(), token, epoll::EventFlags::IN)
-            .map_err(runtime)?;
-        for output in &self.pipeline.outputs {
-            if let Some(reader) = output.sink.hangup() {
-                // Errors are always reported. What can't be waited for, such as
-                // /dev/null, has no reader that could go away.
-                let closed = epoll::EventData::new_u64(1);
-                let _ = epoll::add(&poll, reader, closed, epoll::EventFlags::empty());
-            }
-        }
-        let mut reported = Instant::now();
-        let mut clock_read = Instant::now();
-        let mut events = Vec::with_capacity(4);
-        // There is more in the ring than the last drain took.
-        let mut more = false;
-        loop {
-            events.clear();
-            let tick = match self.pipeline.has_room() {
-                _ if more => Duration::ZERO,
-                true => self.pace.wait(),
-                // Somebody calls once there is room again.
-                false => HELD,
-            };
-            let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
-            match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(runtime(error)),
-            }
-            if events.iter().any(|event| event.data.u64() == 1) {
-                return Ok(Stop::Closed);
-            }
-            self.signals.clear();
-            if self.signals.take_resized() {
-                self.resize();
-            }
-            // Looked at before draining: what was written before COMMAND ended is
-            // in the ring by now.
-            let command_ended = self.command_started && !self.live.any_followed();
-            more = self.drain();
-            self.pipeline.flush()?;
-            let now = Instant::now();
-            if now - clock_read >= CLOCK_EVERY {
-                self.pipeline.clock.correct();
-                clock_read = now;
-            }
-            // Reading the counters of all CPUs costs more than an idle tick.
-            let due = now - reported >= LOSS_EVERY;
-            let asked = self.signals.take_report();
-            if due || asked || self.max_loss.is_some() {
-                let counts = self.counts()?;
-                if let Some(most) = self.max_loss
-                    && counts.lost.total > most
-                {
-                    return Err(Failure::Loss { lost: counts.lost.total, most });
-                }
-                if due {
-                    self.pipeline.report_loss(&counts);
-                    reported = now;
-                }
-                if asked {
-                    self.sum_up(&counts);
-                }
-            }
-            if self.signals.stop() {
-                return Ok(Stop::Signal);
-            }
-            if self.pipeline.is_complete() || self.deadline.is_some_and(|deadline| now >= deadline)
-            {
-                return Ok(Stop::Limit);
-            }
-            if command_ended {
-                return Ok(Stop::CommandEnded);
-            }
-        }
-    }
-
-    /// Takes what is in the rings, while the sinks have room, and looks up now and then:
-    /// under a flood there is much of it. True where there is more to take at once.
-    fn drain(&mut self) -> bool {
-        let Self { live, pipeline, pace, .. } = self;
-        let until = Instant::now() + LONGEST;
-        let (mut records, mut late) = (0_u32, false);
-        if pipeline.has_room() {
-            let drained = live.drain(|record| {
-                pipeline.record(record);
-                records = records.wrapping_add(1);
-                if !pipeline.take_handed_over() && !records.is_multiple_of(LOOK_UP) {
-                    return true;
-                }
-                late = Instant::now() >= until;
-                !late && pipeline.has_room()
-            });
-            pace.drained(drained, Instant::now());
-        }
-        late
-    }
-
-    /// Takes all that is left once the programs are detached. A sink that has no room is
-    /// waited for with patience.
-    fn drain_rest(&mut self) -> Result<(), Failure> {
-        let mut result = Ok(());
-        loop {
-            let Self { live, pipeline, .. } = self;
-            let all = pipeline.has_room()
-                && live.drain_last(|record| {
-                    pipeline.record(record);
-                    !pipeline.take_handed_over() || pipeline.has_room()
-                });
-            result = result.and(pipeline.flush());
-            if all {
-                return Ok(result?);
-            }
-            pipeline.wait_for_room();
-        }
-    }
-
-    fn counts(&self) -> Result<Counts, Failure> {
-        let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
-        counts.runs_left_out = self.live.left_out();
-        Ok(counts)
-    }
-
-    /// The summary: a line, and one more for each destination where it is not the same.
-    fn sum_up(&self, counts: &Counts) {
-        diagnostics::say(format_args!("{counts}"));
-        for (destination, counts) in self.pipeline.others(counts) {
-            diagnostics::say(format_args!("{destination}: {counts}"));
-        }
-    }
-
-    fn resize(&mut self) {
-        let width = output::width();
-        for output in &mut self.pipeline.outputs {
-            if let Encoder::Table(table) = &mut output.encoder {
-                table.resize(width);
-            }
-        }
-    }
-
-    /// Stops the hooks, hands on what is left, and sums up.
-    fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
-        self.live.detach();
-        let drained = self.drain_rest();
-        self.pipeline.settle();
-        let mut counts = self.counts()?;
-        if counts.seen() != counts.kernel_seen {
-            log::error!(
-                "the accounting does not add up: the kernel side saw {} calls; {counts}",
-                counts.kernel_seen
-            );
-        }
-        self.pipeline.report_loss(&counts);
-        self.pipeline.ended(&counts);
-        self.pipeline.end_recording();
-        self.pipeline.settle();
-        let flushed = drained.and(self.pipeline.flush().map_err(Into::into));
-        counts = self.counts()?;
-        if let (Some(command), Stop::Signal) = (&self.command, &stop) {
-            // Its descendants are its own affair.
-            if let Some(pid) = i32::try_from(command.pid).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
-        }
-        let closed =
-            |failure: &Failure| matches!(failure, Failure::Pipeline(error) if error.is_closed());
-        match stop {
-            Stop::Closed => return Ok(ExitCode::SUCCESS),
-            Stop::Failed(failure) if closed(&failure) => return Ok(ExitCode::SUCCESS),
-            _ => {}
-        }
-        if let Err(failure) = &flushed
-            && closed(failure)
-        {
-            return Ok(ExitCode::SUCCESS);
-        }
-        if !self.quiet {
-            self.sum_up(&counts);
-        }
-        if let Stop::Failed(failure) = stop {
-            return Err(failure);
-        }
-        flushed?;
-        if let Some(most) = self.max_loss
-            && counts.lost.total > most
-        {
-            return Err(Failure::Loss { lost: counts.lost.total, most });
-        }
-        match (stop, self.command) {
-            (Stop::CommandEnded, Some(command)) => command_status(command),
-            _ => Ok(ExitCode::SUCCESS),
-        }
-    }
-}
-
 /// Puts a queue before each destination.
 fn queued(
     outputs: Vec<Output>,
@@ -484,14 +185,6 @@ fn say_which(hook: Hook, passed_over: &[PassedOver]) {
     if let Some(blind) = hook.blind_spot() {
         diagnostics::say(format_args!("note: with hook {} {blind}", hook.name()));
     }
-}
-
-/// COMMAND's own status; a signal's as shells show it.
-fn command_status(command: Running) -> Result<ExitCode, Failure> {
-    use std::os::unix::process::ExitStatusExt;
-    let status = command.status().map_err(|error| Failure::Runtime(error.to_string()))?;
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-    Ok(ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)))
 }
 
 /// What is kept of each message beside its header and name.
