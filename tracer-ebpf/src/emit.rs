@@ -209,10 +209,7 @@ unsafe fn close(thread: *mut Thread, scratch: *mut Scratch) {
     // SAFETY: the caller vouches for both.
     unsafe {
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
-        let mut len = opaque(read_volatile(&raw const (*scratch).end));
-        if len > limit() {
-            return;
-        }
+        let mut len = read_volatile(&raw const (*scratch).end);
         len += task::append_own_ids(record, thread, len);
         len += socket::append(record, thread, len);
         count_call(thread, output_record(record, len));

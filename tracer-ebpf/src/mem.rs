@@ -32,6 +32,15 @@ pub fn opaque(value: u64) -> u64 {
     out
 }
 
+/// A value that is no more than that. What goes on from here on is [`opaque`] once more:
+/// put on the stack before the comparison, it would come back without what older verifiers
+/// have learnt by it.
+#[inline(always)]
+pub fn within(value: u64, most: u64) -> Option<u64> {
+    let value = opaque(value);
+    if value > most { None } else { Some(opaque(value)) }
+}
+
 /// Copies `len` bytes of the caller's memory; false where any of it faults, and
 /// then `dst` holds zeros that must not be shown.
 ///

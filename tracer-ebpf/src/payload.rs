@@ -10,7 +10,7 @@ use crate::{
     emit::limit,
     full::{Copy, PART, field, header},
     maps::Scratch,
-    mem::{self, opaque},
+    mem::{self, opaque, within},
 };
 
 /// Copies what lies in the buffer of the next iovec; false after the last one.
@@ -34,10 +34,8 @@ pub unsafe fn piece(scratch: *mut Scratch) -> bool {
         }
 
         // The message's iovecs, of which the next one is taken.
-        let iovs_at = opaque(read_volatile(&raw const (*scratch).iovs_at));
-        if iovs_at > limit() - PART {
-            return false;
-        }
+        let iovs_at = read_volatile(&raw const (*scratch).iovs_at);
+        let Some(iovs_at) = within(iovs_at, limit() - PART) else { return false };
         let iovs = record.add(iovs_at as usize).cast::<PartHeader>();
         let iovs_len = u64::from((*iovs).len);
         let size = if compat { 8 } else { 16 };
@@ -49,10 +47,7 @@ pub unsafe fn piece(scratch: *mut Scratch) -> bool {
         }
         let mut next = (i + 1) * size;
         if next <= iovs_len && got < wanted {
-            let at = opaque(iovs_at + PART + i * size);
-            if at > limit() - 16 {
-                return false;
-            }
+            let Some(at) = within(iovs_at + PART + i * size, limit() - 16) else { return false };
             let iov = record.add(at as usize);
             let base = field(iov, compat, 0, 0);
             let mut len = field(iov, compat, 8, 4);
@@ -80,10 +75,8 @@ pub unsafe fn piece(scratch: *mut Scratch) -> bool {
         }
 
         // The message has no more.
-        let at = opaque(read_volatile(&raw const (*scratch).end));
-        if at > limit() - PART {
-            return false;
-        }
+        let end = read_volatile(&raw const (*scratch).end);
+        let Some(at) = within(end, limit() - PART) else { return false };
         let header = record.add(at as usize).cast::<PartHeader>();
         (*header).status = status as u8;
         (*header).reserved = [0; 3];

@@ -9,8 +9,9 @@ use tracer_common::record::{
 
 use crate::{
     config::config,
+    emit::limit,
     maps::Thread,
-    mem::{Object, load, probe},
+    mem::{Object, load, opaque, probe},
 };
 
 /// A pointer into kernel structures, read directly where the verifier knows its
@@ -288,6 +289,12 @@ pub unsafe fn append_own_ids(record: *mut u8, thread: *mut Thread, at: u64) -> u
             return 0;
         }
         if status != Status::Read as u32 {
+            return 0;
+        }
+        // Right before it is used: what older verifiers knew of it is lost once it has been
+        // put on the stack.
+        let at = opaque(at);
+        if at > limit() {
             return 0;
         }
         let header = record.add(at as usize).cast::<SectionHeader>();
