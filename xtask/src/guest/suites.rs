@@ -244,7 +244,7 @@ pub fn loading_left_out(guest: &str) -> Option<&'static str> {
 }
 
 /// The longest that a suite may take; the guest as a whole has its own deadline.
-const SUITE_SECONDS: u64 = 240;
+const SUITE_SECONDS: u64 = 420;
 
 #[cfg(test)]
 mod tests {
@@ -293,7 +293,7 @@ mod tests {
         let lines: Vec<_> = plan.lines().collect();
         assert_eq!(
             lines[..3],
-            ["results /dev/ttyS1", "deadline 240", "env TRACER_BIN=/guest/tracer"]
+            ["results /dev/ttyS1", "deadline 420", "env TRACER_BIN=/guest/tracer"]
         );
         for line in [
             "section kprobe",

@@ -69,11 +69,11 @@ pub const ARM64: Arch = Arch {
 };
 
 const fn x86_64(name: &'static str, release: &'static str, package: &'static str) -> Guest {
-    Guest { name, arch: &X86_64, release, package, deadline: Duration::from_secs(900) }
+    Guest { name, arch: &X86_64, release, package, deadline: Duration::from_secs(1200) }
 }
 
 const fn arm64(name: &'static str, release: &'static str, package: &'static str) -> Guest {
-    Guest { name, arch: &ARM64, release, package, deadline: Duration::from_secs(900) }
+    Guest { name, arch: &ARM64, release, package, deadline: Duration::from_secs(1200) }
 }
 
 pub const GUESTS: &[Guest] = &[
