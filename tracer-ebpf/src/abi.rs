@@ -61,8 +61,8 @@ impl Matched {
     }
 }
 
-/// The rule for the current call, and the task that makes it. Most syscalls are none of ours: they cost a
-/// few comparisons and do not touch the task.
+/// The rule for the current call, and the task that makes it. Most syscalls are none of
+/// ours: they cost a few comparisons and do not touch the task.
 #[inline(always)]
 pub fn matched<R: Regs>(regs: R) -> Option<(Matched, Current)> {
     let nr = regs.nr();

@@ -199,10 +199,7 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
             // leader's id without ending: the entry under its old id stays
             // behind, and that id may come back in another process.
             if (*thread).call.task.pid != pid {
-                (*thread).state = state::IDLE;
-                (*thread).outer.flags = 0;
-                (*thread).fresh = 1;
-                task::describe_once(thread);
+                become_new(thread);
             }
         }
         return Some(thread);
@@ -221,14 +218,26 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
         unsafe {
             (*thread).owner = tid;
             (*thread).place = place;
-            (*thread).state = state::IDLE;
-            (*thread).outer.flags = 0;
-            (*thread).fresh = 1;
-            task::describe_once(thread);
+            become_new(thread);
         }
         return Some(thread);
     }
     None
+}
+
+/// Makes an entry one of a thread that has made no call yet.
+///
+/// # Safety
+/// `thread` is the current thread's.
+#[inline(always)]
+unsafe fn become_new(thread: *mut Thread) {
+    // SAFETY: the caller vouches for `thread`.
+    unsafe {
+        (*thread).state = state::IDLE;
+        (*thread).outer.flags = 0;
+        (*thread).fresh = 1;
+        task::describe_once(thread);
+    }
 }
 
 /// An entry to put the record of a call together in that ends and was not remembered: a
@@ -243,10 +252,7 @@ pub fn spare() -> Option<*mut Thread> {
     unsafe {
         // Nobody's to give back.
         (*thread).place = u32::MAX;
-        (*thread).state = state::IDLE;
-        (*thread).outer.flags = 0;
-        (*thread).fresh = 1;
-        task::describe_once(thread);
+        become_new(thread);
     }
     Some(thread)
 }
