@@ -18,7 +18,7 @@ use crate::{
     process::Processes,
     record::{self, Record},
     recording::{self, Fate},
-    sink::{self, CHUNK, OnFull, Sink, SinkError, Wake},
+    sink::{self, CHUNK, OnFull, Origin, Sink, SinkError, Wake},
     tally::Tally,
 };
 
@@ -95,6 +95,8 @@ pub struct Pipeline {
     /// A chunk was handed over since [`Pipeline::take_handed_over`].
     handed_over: bool,
     failed: Option<PipelineError>,
+    /// A destination failed, and others go on.
+    without: Option<SinkError>,
     /// The recording failed; events go on until the next [`Pipeline::flush`].
     recording_failed: Option<io::Error>,
 }
@@ -120,6 +122,7 @@ impl Pipeline {
             malformed: 0,
             handed_over: false,
             failed: None,
+            without: None,
             recording_failed: None,
         }
     }
@@ -170,7 +173,7 @@ impl Pipeline {
             self.filtered.add(parsed.call.header.cpu);
             return Fate::Filtered;
         }
-        self.show(event, parsed.call.header.cpu);
+        self.show(event, origin(parsed));
         Fate::Shown
     }
 
@@ -211,12 +214,12 @@ impl Pipeline {
         if !self.hot.line(parsed, &self.clock, &mut self.processes, seq, buffer) {
             return false;
         }
-        let cpu = parsed.call.header.cpu;
+        let origin = Some(origin(parsed));
         for other in others {
             other.sink.buffer().extend_from_slice(&first.sink.buffer()[start..]);
-            other.sink.end_event(cpu);
+            other.sink.end_line(seq, origin);
         }
-        first.sink.end_event(cpu);
+        first.sink.end_line(seq, origin);
         self.seq = seq;
         self.passed += 1;
         if first.sink.pending() >= CHUNK {
@@ -225,21 +228,21 @@ impl Pipeline {
         true
     }
 
-    /// Gives an event of a CPU to the sinks.
-    fn show(&mut self, mut event: event::Event, cpu: u32) {
+    /// Gives an event to the sinks.
+    fn show(&mut self, mut event: event::Event, origin: Origin) {
         event.seq = self.next_seq();
         self.passed += 1;
         let mut full = false;
         for Output { sink, encoder, .. } in &mut self.outputs {
             if sink.is_over() {
-                sink.lose(cpu);
+                sink.lose(origin.cpu);
                 continue;
             }
             match encoder.event(&event, sink.buffer()) {
-                Ok(()) => sink.end_event(cpu),
+                Ok(()) => sink.end_line(event.seq, Some(origin)),
                 Err(error) => {
                     log::error!("event {}: {error}", event.seq);
-                    sink.lose(cpu);
+                    sink.lose(origin.cpu);
                 }
             }
             full |= sink.pending() >= CHUNK;
@@ -270,11 +273,28 @@ impl Pipeline {
         self.write_recording();
         for output in &mut self.outputs {
             output.sink.flush();
-            if let Some(error) = output.sink.take_error() {
+        }
+        self.take_errors();
+        self.handed_over = true;
+    }
+
+    /// What became of the sinks: where one fails, the others go on.
+    fn take_errors(&mut self) {
+        let errors = self.outputs.iter_mut().filter_map(|output| output.sink.take_error());
+        for error in errors.collect::<Vec<_>>() {
+            let others = self.outputs.iter().any(|output| !output.sink.is_over());
+            if error.is_closed() || !others {
                 self.failed.get_or_insert(error.into());
+            } else {
+                log::error!("{error}; the other destinations go on");
+                self.without.get_or_insert(error);
             }
         }
-        self.handed_over = true;
+    }
+
+    /// The first failure of a destination where others went on, once.
+    pub fn take_failure(&mut self) -> Option<PipelineError> {
+        self.without.take().map(PipelineError::Sink)
     }
 
     fn write_recording(&mut self) {
@@ -305,6 +325,21 @@ impl Pipeline {
         sink::wait_until(sinks, |sink| sink.is_over() || sink.outcome().1 == 0);
     }
 
+    /// Has files opened anew.
+    pub fn attend(&mut self) {
+        self.outputs.iter_mut().for_each(|output| output.sink.attend());
+    }
+
+    /// Nothing more will come: waits until all that is under way has come to its end, with
+    /// the same patience.
+    pub fn close(&mut self) {
+        self.write();
+        self.outputs.iter_mut().for_each(|output| output.sink.close());
+        let sinks = self.outputs.iter_mut().map(|output| &mut output.sink);
+        sink::wait_until(sinks, |sink| sink.is_over() || sink.has_ended());
+        self.take_errors();
+    }
+
     /// Writes all that waits, or hands it over to who does.
     ///
     /// # Errors
@@ -323,4 +358,9 @@ impl Pipeline {
             self.kept(ended);
         }
     }
+}
+
+/// Whose call a record is of.
+fn origin(record: &Record<'_>) -> Origin {
+    Origin { cpu: record.call.header.cpu, pid: record.call.task.pid }
 }

@@ -12,6 +12,39 @@ use crate::{
     sink::Destination,
 };
 
+/// A destination as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Its own format.
+    pub format: Option<Format>,
+    /// Where to.
+    pub destination: Destination,
+}
+
+impl Write {
+    /// `[FORMAT=]DEST`
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let word = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+        let (format, destination) = match text.split_once('=') {
+            Some((format, rest)) if !format.is_empty() && word(format) => {
+                let known = Format::from_str(format, false);
+                let names: Vec<_> =
+                    Format::value_variants().iter().filter_map(Format::to_possible_value).collect();
+                let names: Vec<_> =
+                    names.iter().map(clap::builder::PossibleValue::get_name).collect();
+                let wrong =
+                    |_| format!("unknown format {format:?}: there are {}", names.join(", "));
+                (Some(known.map_err(wrong)?), rest)
+            }
+            _ => (None, text),
+        };
+        Ok(Self { format, destination: Destination::parse(destination)? })
+    }
+}
+
 /// Trace message-receiving syscalls with eBPF: one event per call, with every
 /// message, the process, the error and the latency.
 #[derive(Debug, Parser)]
@@ -219,9 +252,11 @@ pub struct Output {
     /// Format; auto is table on a terminal and json elsewhere
     #[arg(short, long, value_name = "FORMAT", default_value = "auto")]
     pub output: Format,
-    /// Destination: - or file:PATH; repeatable
-    #[arg(short, long, value_name = "DEST", default_value = "-", value_parser = parse::destination)]
-    pub write: Vec<Destination>,
+    /// Destination, with a format of its own before a = if it is to have one: - or
+    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640]; repeatable
+    #[arg(short, long, value_name = "[FORMAT=]DEST", default_value = "-",
+          value_parser = Write::parse)]
+    pub write: Vec<Write>,
     /// Health records in the stream: what was seen, filtered, emitted and lost
     #[arg(long, value_name = "WHEN", default_value = "on")]
     pub health: Switch,
@@ -299,6 +334,15 @@ pub enum Switch {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn a_destination_has_a_format_of_its_own() {
+        let parsed = super::Write::parse("json=file:/a=b").unwrap();
+        assert_eq!(parsed.format, Some(super::Format::Json));
+        assert_eq!(super::Write::parse("file:/a=b").unwrap().format, None);
+        let error = super::Write::parse("xml=-").unwrap_err();
+        assert!(error.contains("unknown format \"xml\": there are auto, table, json"), "{error}");
+    }
 
     #[test]
     fn the_definition_is_sound() {

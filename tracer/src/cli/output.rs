@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use clap::ColorChoice;
+
 use super::{
     Failure,
     args::{self, Format, Select},
@@ -22,22 +24,23 @@ pub fn open(options: &args::Output) -> Result<Vec<Output>, Failure> {
     options
         .write
         .iter()
-        .map(|destination| {
-            let sink = Sink::open(destination).map_err(Failure::Sink)?;
-            Ok(Output::new(sink, encoder(options, destination)))
+        .map(|write| {
+            let sink = Sink::open(&write.destination).map_err(Failure::Sink)?;
+            let format = write.format.unwrap_or(options.output);
+            Ok(Output::new(sink, encoder(format, options.color, &write.destination)))
         })
         .collect()
 }
 
-fn encoder(options: &args::Output, destination: &Destination) -> Encoder {
-    let terminal = *destination == Destination::Stdout && std::io::stdout().is_terminal();
-    match options.output {
+fn encoder(format: Format, color: ColorChoice, destination: &Destination) -> Encoder {
+    let stdout = *destination == Destination::Stdout;
+    let terminal = stdout && std::io::stdout().is_terminal();
+    match format {
         Format::Json => Encoder::Json,
         Format::Auto if !terminal => Encoder::Json,
         Format::Auto | Format::Table => {
-            let stdout = *destination == Destination::Stdout;
-            let color = match options.color {
-                clap::ColorChoice::Auto => stdout && colored(clap::ColorChoice::Auto),
+            let color = match color {
+                ColorChoice::Auto => stdout && colored(ColorChoice::Auto),
                 choice => colored(choice),
             };
             Encoder::Table(Box::new(Table::new(if terminal { width() } else { WIDTH }, color)))

@@ -9,10 +9,7 @@ use tracer_common::{
     registry::{self, EVENTS, Event},
 };
 
-use crate::{
-    filter::{Pattern, Term},
-    sink::Destination,
-};
+use crate::filter::{Pattern, Term};
 
 /// Largest ring buffer.
 const MAX_BUFFER: u64 = 1 << 30;
@@ -148,15 +145,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             .and_then(|duration| Duration::try_from(duration).ok()),
     };
     duration.filter(|duration| !duration.is_zero()).ok_or_else(|| help.to_owned())
-}
-
-/// A destination of events.
-pub fn destination(text: &str) -> Result<Destination, String> {
-    match text.split_once(':') {
-        None if text == "-" => Ok(Destination::Stdout),
-        Some(("file", path)) if !path.is_empty() => Ok(Destination::File(path.into())),
-        _ => Err("a destination is - or file:PATH".to_owned()),
-    }
 }
 
 /// A recording to be made.

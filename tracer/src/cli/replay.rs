@@ -40,9 +40,13 @@ pub fn run(options: args::Replay) -> Result<ExitCode, Failure> {
     pipeline.health = options.output.health == Switch::On;
     pipeline.redact = options.redact;
     let result = pipeline.play(&mut reader, options.all).map_err(fail);
+    pipeline.close();
     match pipeline.flush() {
         Err(error) if error.is_closed() => return Ok(ExitCode::SUCCESS),
         flushed => flushed?,
+    }
+    if let Some(failure) = pipeline.take_failure() {
+        return Err(failure.into());
     }
     result.map(|()| ExitCode::SUCCESS)
 }

@@ -170,6 +170,9 @@ impl Session {
             if self.signals.take_resized() {
                 self.resize();
             }
+            if self.signals.take_hangup() {
+                self.pipeline.attend();
+            }
             // Looked at before draining: what was written before COMMAND ended is
             // in the ring by now.
             let command_ended = self.command_started && !self.live.any_followed();
@@ -289,7 +292,7 @@ impl Session {
         self.pipeline.report_loss(&counts);
         self.pipeline.ended(&counts);
         self.pipeline.end_recording();
-        self.pipeline.settle();
+        self.pipeline.close();
         let flushed = drained.and(self.pipeline.flush().map_err(Into::into));
         counts = self.counts()?;
         if let (Some(command), Stop::Signal) = (&self.command, &stop) {
@@ -317,6 +320,9 @@ impl Session {
             return Err(failure);
         }
         flushed?;
+        if let Some(failure) = self.pipeline.take_failure() {
+            return Err(failure.into());
+        }
         if let Some(most) = self.max_loss
             && counts.lost.total > most
         {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGUSR1, SIGWINCH},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGWINCH},
     flag,
     low_level::pipe,
 };
@@ -23,6 +23,7 @@ pub struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
     resized: Arc<AtomicBool>,
+    hangup: Arc<AtomicBool>,
     readable: UnixStream,
     wake: UnixStream,
 }
@@ -35,15 +36,18 @@ impl Signals {
         readable.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
         let flag = || Arc::new(AtomicBool::new(false));
-        let signals = Self { stop: flag(), report: flag(), resized: flag(), readable, wake };
+        let signals =
+            Self { stop: flag(), report: flag(), resized: flag(), hangup: flag(), readable, wake };
         for signal in [SIGINT, SIGTERM] {
             // The order matters: at the first signal the flag is not set yet.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop))?;
             flag::register(signal, Arc::clone(&signals.stop))?;
             pipe::register(signal, signals.wake.try_clone()?)?;
         }
-        flag::register(SIGUSR1, Arc::clone(&signals.report))?;
-        pipe::register(SIGUSR1, signals.wake.try_clone()?)?;
+        for (signal, flag) in [(SIGUSR1, &signals.report), (SIGHUP, &signals.hangup)] {
+            flag::register(signal, Arc::clone(flag))?;
+            pipe::register(signal, signals.wake.try_clone()?)?;
+        }
         flag::register(SIGWINCH, Arc::clone(&signals.resized))?;
         Ok(signals)
     }
@@ -74,6 +78,11 @@ impl Signals {
     /// Whether a summary was asked for since the last call.
     pub fn take_report(&self) -> bool {
         self.report.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether SIGHUP came since the last call.
+    pub fn take_hangup(&self) -> bool {
+        self.hangup.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the terminal was resized since the last call.

@@ -46,7 +46,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     let outputs = output::open(&options.output)?;
     let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
     let outputs = queued(outputs, &options, &signals)?;
-    let divert = options.output.write.contains(&Destination::Stdout);
+    let divert = options.output.write.iter().any(|write| write.destination == Destination::Stdout);
     let command = start(&options.command, divert)?;
 
     let mut filters = divided.kernel.clone();

@@ -101,7 +101,7 @@ impl Pipeline {
             if let Some(run) = &run {
                 health = health.of_run(run.clone());
             }
-            sink.flush_with(|out| {
+            sink.flush_with(seq, |out| {
                 if let Err(error) = encoder.health(&health, out) {
                     log::error!("health record: {error}");
                 }

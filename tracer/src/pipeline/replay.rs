@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::Pipeline;
+use super::{Pipeline, origin};
 use crate::{
     health::{Kind, Report},
     record::{self, RecordError},
@@ -79,7 +79,7 @@ impl Pipeline {
         let then = fate == Fate::Shown;
         let now = (then || all) && self.wants(&parsed, &event);
         if now {
-            self.show(event, parsed.call.header.cpu);
+            self.show(event, origin(&parsed));
         }
         tally.add(parsed.call.header.cpu, i64::from(then) - i64::from(now));
         Ok(())

@@ -1,57 +1,87 @@
-//! Whole lines that wait to be written, handed over as they are.
+//! Whole lines that wait to be delivered, handed over as they are.
 
 use crate::tally::Tally;
 
 /// Bytes that a chunk is about as long as, where there is much to write.
 pub const CHUNK: usize = 256 << 10;
 
-/// Where an event's line ends.
-#[derive(Clone, Copy, Debug)]
-struct End {
-    /// In the chunk's bytes.
-    at: usize,
-    /// The CPU that the event was on.
-    cpu: u32,
+/// A line of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Where it ends in the chunk's bytes; it begins where the one before ends.
+    pub end: usize,
+    /// Its number in the stream.
+    pub seq: u64,
+    /// Whose call it shows; None for a health record, which counts as no event.
+    pub origin: Option<Origin>,
 }
 
-/// Lines, and where those of events end; others are not counted.
+/// Whose call a line shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The CPU that the call ended on.
+    pub cpu: u32,
+    /// The caller's process id.
+    pub pid: u32,
+}
+
+/// Lines, and where each ends.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// The lines; the last one may be under way.
     pub bytes: Vec<u8>,
-    ends: Vec<End>,
+    lines: Vec<Line>,
 }
 
 impl Chunk {
-    /// What was appended since the last line is the line of an event on that CPU.
-    pub fn end_event(&mut self, cpu: u32) {
-        self.ends.push(End { at: self.bytes.len(), cpu });
+    /// What was appended since the last line is the line of that number.
+    pub fn end_line(&mut self, seq: u64, origin: Option<Origin>) {
+        self.lines.push(Line { end: self.bytes.len(), seq, origin });
     }
 
     /// Takes over another chunk's lines.
     pub fn append(&mut self, other: &mut Self) {
         let start = self.bytes.len();
         self.bytes.append(&mut other.bytes);
-        self.ends.extend(other.ends.drain(..).map(|end| End { at: start + end.at, ..end }));
+        self.lines.extend(other.lines.drain(..).map(|line| Line { end: start + line.end, ..line }));
     }
 
     /// Forgets all lines, and keeps their room.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.ends.clear();
+        self.lines.clear();
+    }
+
+    /// Where each line ends, and what it is.
+    pub fn ends(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The bytes of each line, its line feed included, and what it is.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &Line)> {
+        let mut start = 0;
+        self.lines.iter().map(move |line| {
+            let bytes = &self.bytes[start..line.end];
+            start = line.end;
+            (bytes, line)
+        })
     }
 
     /// Counts the events whose lines lie within the first `whole` bytes as `written`, and
-    /// the rest as `lost`.
-    pub fn count(&self, whole: usize, written: &mut Tally, lost: &mut Tally) {
-        for end in &self.ends {
-            if end.at <= whole { written.add(end.cpu) } else { lost.add(end.cpu) }
+    /// the rest as `lost`; also those within them that were `refused`, each of which is
+    /// named by where it ends, in their order.
+    pub fn count(&self, whole: usize, refused: &[usize], written: &mut Tally, lost: &mut Tally) {
+        let mut refused = refused.iter().peekable();
+        for line in &self.lines {
+            let no = refused.next_if_eq(&&line.end).is_some();
+            let Some(origin) = line.origin else { continue };
+            if line.end <= whole && !no { written.add(origin.cpu) } else { lost.add(origin.cpu) }
         }
     }
 
     /// Counts all events as lost.
     pub fn count_lost(&self, lost: &mut Tally) {
-        self.ends.iter().for_each(|end| lost.add(end.cpu));
+        self.lines.iter().filter_map(|line| line.origin).for_each(|origin| lost.add(origin.cpu));
     }
 }
 
@@ -63,9 +93,7 @@ mod tests {
         let mut chunk = Chunk::default();
         for (line, cpu) in lines {
             chunk.bytes.extend_from_slice(line.as_bytes());
-            if let Some(cpu) = cpu {
-                chunk.end_event(*cpu);
-            }
+            chunk.end_line(0, cpu.map(|cpu| Origin { cpu, pid: 1 }));
         }
         chunk
     }
@@ -75,10 +103,21 @@ mod tests {
         let mut one = chunk(&[("one\n", Some(0)), ("health\n", None)]);
         one.append(&mut chunk(&[("two\n", Some(1)), ("three\n", Some(1))]));
         assert_eq!(one.bytes, b"one\nhealth\ntwo\nthree\n");
+        let lines: Vec<_> = one.lines().map(|(bytes, _)| bytes).collect();
+        assert_eq!(lines, [&b"one\n"[..], b"health\n", b"two\n", b"three\n"]);
         for (whole, out) in [(0, 0), (3, 0), (4, 1), (11, 1), (15, 2), (20, 2), (21, 3)] {
             let (mut written, mut lost) = (Tally::default(), Tally::default());
-            one.count(whole, &mut written, &mut lost);
+            one.count(whole, &[], &mut written, &mut lost);
             assert_eq!((written.total(), lost.total()), (out, 3 - out), "{whole} bytes");
         }
+    }
+
+    #[test]
+    fn what_was_refused_is_lost() {
+        let lines = [("one\n", Some(0)), ("health\n", None), ("two\n", Some(1)), ("x\n", Some(1))];
+        let (mut written, mut lost) = (Tally::default(), Tally::default());
+        chunk(&lines).count(15, &[11, 15], &mut written, &mut lost);
+        assert_eq!((written.total(), written.of(0)), (1, 1));
+        assert_eq!((lost.total(), lost.of(1)), (2, 2), "one refused, one not come to");
     }
 }

@@ -2,41 +2,28 @@
 //! [`queue`] and a thread of its own.
 
 mod chunk;
+mod destination;
+mod file;
+pub mod options;
 mod queue;
+mod transport;
 mod writer;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd},
-    path::PathBuf,
 };
 
-pub use chunk::CHUNK;
+pub use chunk::{CHUNK, Origin};
+pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
 
 use crate::tally::Tally;
 use chunk::Chunk;
 use queue::{Patience, Queue};
-use writer::{Halt, Writer};
-
-/// Where to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// Standard output.
-    Stdout,
-    /// A file, which is appended to.
-    File(PathBuf),
-}
-
-impl std::fmt::Display for Destination {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("standard output"),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
-}
+use transport::{Halt, Transport};
+use writer::Writer;
 
 /// A destination that can't be written to.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +56,8 @@ pub struct Outcome {
 /// A destination, open, with the lines that are still to be written.
 pub struct Sink {
     destination: Destination,
-    file: File,
-    /// Whether it is a regular file, which has no reader that goes away.
-    regular: bool,
+    /// A pipe or the like, whose reader may go away.
+    watched: Option<File>,
     chunk: Chunk,
     way: Way,
     /// Nothing is written any more, as far as is known.
@@ -80,12 +66,34 @@ pub struct Sink {
     unsent: Tally,
 }
 
-/// How lines get to the file.
+/// How lines get to the destination.
 enum Way {
     /// At once.
-    Straight { writer: Writer, outcome: Outcome, error: Option<io::Error> },
+    Straight { transport: Box<dyn Transport>, outcome: Outcome, error: Option<io::Error> },
     /// By another thread.
     Queued(Queue),
+    /// While one is made the other.
+    Neither,
+}
+
+/// Opens a destination; also what is to be watched of it.
+fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<File>)> {
+    let watched = |file: &File| {
+        let regular = file.metadata()?.is_file();
+        if regular { Ok(None) } else { file.try_clone().map(Some) }
+    };
+    match destination {
+        Destination::Stdout => {
+            let file = io::stdout().as_fd().try_clone_to_owned().map(File::from)?;
+            let watched = watched(&file)?;
+            Ok((Box::new(Writer::new(file)?), watched))
+        }
+        Destination::File(spec) => {
+            let log = file::Log::open(spec)?;
+            let watched = watched(log.file())?;
+            Ok((Box::new(log), watched))
+        }
+    }
 }
 
 impl Sink {
@@ -94,25 +102,16 @@ impl Sink {
     /// # Errors
     /// [`SinkError`]
     pub fn open(destination: &Destination) -> Result<Self, SinkError> {
-        let open = || match destination {
-            Destination::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
-            Destination::File(path) => OpenOptions::new().append(true).create(true).open(path),
-        };
-        open()
-            .and_then(|file| {
-                let regular = file.metadata()?.is_file();
-                let writer = Writer::waiting(file.try_clone()?, regular);
-                Ok(Self {
-                    destination: destination.clone(),
-                    file,
-                    regular,
-                    chunk: Chunk::default(),
-                    way: Way::Straight { writer, outcome: Outcome::default(), error: None },
-                    over: false,
-                    unsent: Tally::default(),
-                })
-            })
-            .map_err(|error| SinkError { destination: destination.clone(), error })
+        let (transport, watched) = open(destination)
+            .map_err(|error| SinkError { destination: destination.clone(), error })?;
+        Ok(Self {
+            destination: destination.clone(),
+            watched,
+            chunk: Chunk::default(),
+            way: Way::Straight { transport, outcome: Outcome::default(), error: None },
+            over: false,
+            unsent: Tally::default(),
+        })
     }
 
     /// With a queue of so many bytes before it and a thread that writes. `wake` is called
@@ -122,10 +121,13 @@ impl Sink {
     /// # Errors
     /// [`SinkError`]
     pub fn queued(mut self, limit: usize, on_full: OnFull, wake: Wake) -> Result<Self, SinkError> {
-        let started = self.file.try_clone().and_then(|file| {
-            Queue::start(Writer::interruptible(file, self.regular), limit, on_full, wake)
-        });
-        self.way = Way::Queued(started.map_err(|error| self.error(error))?);
+        self.way = match std::mem::replace(&mut self.way, Way::Neither) {
+            Way::Straight { transport, .. } => {
+                let queue = Queue::start(transport, limit, on_full, wake);
+                Way::Queued(queue.map_err(|error| self.error(error))?)
+            }
+            way => way,
+        };
         Ok(self)
     }
 
@@ -138,14 +140,15 @@ impl Sink {
         &self.destination
     }
 
-    /// The buffer to append a line to, which [`Sink::end_event`] ends.
+    /// The buffer to append a line to, which [`Sink::end_line`] ends.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.chunk.bytes
     }
 
-    /// What was appended since the last line is the line of an event on that CPU.
-    pub fn end_event(&mut self, cpu: u32) {
-        self.chunk.end_event(cpu);
+    /// What was appended since the last line is the line of that number: of a call, or a
+    /// health record.
+    pub fn end_line(&mut self, seq: u64, origin: Option<Origin>) {
+        self.chunk.end_line(seq, origin);
     }
 
     /// Bytes that wait to be handed over.
@@ -169,10 +172,14 @@ impl Sink {
         self.hand_over(false);
     }
 
-    /// The same, and the line that `append` makes, for which there is always room.
-    pub fn flush_with(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+    /// The same, and the line of that number that `append` makes, for which there is
+    /// always room.
+    pub fn flush_with(&mut self, seq: u64, append: impl FnOnce(&mut Vec<u8>)) {
         self.flush();
         append(&mut self.chunk.bytes);
+        if !self.chunk.bytes.is_empty() {
+            self.chunk.end_line(seq, None);
+        }
         self.hand_over(true);
     }
 
@@ -181,22 +188,23 @@ impl Sink {
             return;
         }
         match &mut self.way {
-            Way::Straight { writer, outcome, error } => {
-                let mut whole = 0;
-                if !self.over
-                    && let (out, Err(halt)) = writer.write(&self.chunk.bytes, None)
-                {
-                    whole = out;
+            Way::Straight { transport, outcome, error } => {
+                if self.over {
+                    self.chunk.count_lost(&mut outcome.failed);
+                    return self.chunk.clear();
+                }
+                let delivery = transport.deliver(&self.chunk, None);
+                let Outcome { written, failed, .. } = outcome;
+                self.chunk.count(delivery.whole, &delivery.refused, written, failed);
+                self.chunk.clear();
+                if let Err(halt) = delivery.result {
                     self.over = true;
                     if let Halt::Failed(why) = halt {
                         *error = Some(why);
                     }
-                } else if !self.over {
-                    whole = self.chunk.bytes.len();
                 }
-                self.chunk.count(whole, &mut outcome.written, &mut outcome.failed);
-                self.chunk.clear();
             }
+            Way::Neither => {}
             Way::Queued(queue) => {
                 queue.push(&mut self.chunk, must);
                 self.over = queue.is_over();
@@ -207,7 +215,7 @@ impl Sink {
     /// Whether more events may come now.
     pub fn has_room(&self) -> bool {
         match &self.way {
-            Way::Straight { .. } => true,
+            Way::Straight { .. } | Way::Neither => true,
             Way::Queued(queue) => queue.has_room(),
         }
     }
@@ -215,7 +223,7 @@ impl Sink {
     /// Whether there is room for a health record that can wait.
     pub fn has_reserve(&self) -> bool {
         match &self.way {
-            Way::Straight { .. } => true,
+            Way::Straight { .. } | Way::Neither => true,
             Way::Queued(queue) => queue.has_reserve(),
         }
     }
@@ -225,6 +233,7 @@ impl Sink {
         let error = match &mut self.way {
             Way::Straight { error, .. } => error.take(),
             Way::Queued(queue) => queue.take_error(),
+            Way::Neither => None,
         };
         error.map(|error| {
             self.over = true;
@@ -237,6 +246,7 @@ impl Sink {
         let (mut outcome, waiting) = match &self.way {
             Way::Straight { outcome, .. } => (outcome.clone(), 0),
             Way::Queued(queue) => queue.outcome(),
+            Way::Neither => (Outcome::default(), 0),
         };
         outcome.failed.merge(&self.unsent);
         (outcome, waiting)
@@ -245,14 +255,47 @@ impl Sink {
     /// How long the queue was waited for.
     fn patience(&self) -> Option<Patience> {
         match &self.way {
-            Way::Straight { .. } => None,
+            Way::Straight { .. } | Way::Neither => None,
             Way::Queued(queue) => Some(Patience::new(queue)),
         }
     }
 
     /// The descriptor, if its reader can go away.
     pub fn hangup(&self) -> Option<BorrowedFd<'_>> {
-        (!self.regular).then(|| self.file.as_fd())
+        self.watched.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Has files opened anew, as after SIGHUP.
+    pub fn attend(&mut self) {
+        match &mut self.way {
+            Way::Straight { transport, .. } => transport.attend(),
+            Way::Queued(queue) => queue.attend(),
+            Way::Neither => {}
+        }
+    }
+
+    /// Nothing more will come: what is under way is brought to its end.
+    pub fn close(&mut self) {
+        match &mut self.way {
+            Way::Straight { transport, error, .. } => {
+                if !self.over
+                    && let Err(Halt::Failed(why)) = transport.finish(None)
+                {
+                    self.over = true;
+                    error.get_or_insert(why);
+                }
+            }
+            Way::Queued(queue) => queue.close(),
+            Way::Neither => {}
+        }
+    }
+
+    /// Whether nothing is under way any more, once it is closed.
+    pub fn has_ended(&self) -> bool {
+        match &self.way {
+            Way::Queued(queue) => queue.has_ended(),
+            Way::Straight { .. } | Way::Neither => true,
+        }
     }
 }
 

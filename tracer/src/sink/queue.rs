@@ -18,7 +18,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::{
     Outcome,
     chunk::{CHUNK, Chunk},
-    writer::{Halt, Leash, Writer},
+    transport::{Delivery, Halt, Leash, Transport},
 };
 
 /// How long a destination may take nothing before it is given up, once the program is to
@@ -50,6 +50,13 @@ pub struct Queue {
     on_full: OnFull,
 }
 
+/// What the thread that delivers is to do.
+enum Next {
+    Chunk(Arc<Chunk>),
+    Attend,
+    End,
+}
+
 struct Shared {
     state: Mutex<State>,
     /// There is something to do for the writing thread.
@@ -76,6 +83,8 @@ struct State {
     over: bool,
     /// Nothing more will come.
     closing: bool,
+    /// The transport is to be attended to.
+    attend: bool,
     /// The writing thread has ended.
     ended: bool,
     /// The draining thread found no room.
@@ -87,7 +96,13 @@ impl Queue {
     ///
     /// # Errors
     /// Those of starting a thread.
-    pub fn start(writer: Writer, limit: usize, on_full: OnFull, wake: Wake) -> io::Result<Self> {
+    pub fn start(
+        mut transport: Box<dyn Transport>,
+        limit: usize,
+        on_full: OnFull,
+        wake: Wake,
+    ) -> io::Result<Self> {
+        transport.make_interruptible();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             more: Condvar::new(),
@@ -97,7 +112,8 @@ impl Queue {
             wake,
         });
         let own = Arc::clone(&shared);
-        thread::Builder::new().name("tracer-write".to_owned()).spawn(move || own.write(writer))?;
+        let run = move || own.deliver(&mut *transport);
+        thread::Builder::new().name("tracer-write".to_owned()).spawn(run)?;
         Ok(Self { shared, limit, on_full })
     }
 
@@ -160,10 +176,27 @@ impl Queue {
         (state.outcome.clone(), state.bytes)
     }
 
+    /// Has the transport attended to, before the next chunk or at once.
+    pub fn attend(&self) {
+        self.shared.lock().attend = true;
+        self.shared.more.notify_one();
+    }
+
+    /// Nothing more will come: the transport is to finish.
+    pub fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.more.notify_one();
+    }
+
+    /// Whether the thread that delivers has ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().ended
+    }
+
     /// Waits until something was written, but no longer than so.
     fn wait(&self, most: Duration) {
         let state = self.shared.lock();
-        if state.bytes > 0 && !state.over {
+        if !state.ended && !state.over && (state.bytes > 0 || state.closing) {
             drop(
                 self.shared.less.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner),
             );
@@ -196,8 +229,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
-        self.shared.more.notify_one();
+        self.close();
     }
 }
 
@@ -242,47 +274,72 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writing thread.
-    fn write(&self, mut writer: Writer) {
+    /// The thread that delivers.
+    fn deliver(&self, transport: &mut dyn Transport) {
         let leash = Leash { moved: &self.moved, quit: self.quit.as_fd() };
-        while let Some(chunk) = self.next() {
-            let (whole, result) = writer.write(&chunk.bytes, Some(&leash));
-            self.written(chunk, whole, result);
+        loop {
+            match self.next(transport.batch()) {
+                Next::Chunk(chunk) => {
+                    let delivery = transport.deliver(&chunk, Some(&leash));
+                    self.delivered(chunk, delivery);
+                }
+                Next::Attend => transport.attend(),
+                Next::End => break,
+            }
         }
+        let finished = if self.lock().over { Ok(()) } else { transport.finish(Some(&leash)) };
+        let mut state = self.lock();
+        if let Err(Halt::Failed(error)) = finished {
+            state.over = true;
+            state.error.get_or_insert(error);
+        }
+        state.ended = true;
+        drop(state);
+        self.less.notify_all();
     }
 
-    /// The next chunk, once there is one; None at the end.
-    fn next(&self) -> Option<Arc<Chunk>> {
+    /// What to do next, once there is something. Of chunks, as many together as make a
+    /// batch.
+    fn next(&self, batch: usize) -> Next {
         let mut state = self.lock();
         loop {
             if state.over {
-                break;
+                return Next::End;
             }
-            if let Some(chunk) = state.waiting.pop_front() {
+            if std::mem::take(&mut state.attend) {
+                return Next::Attend;
+            }
+            if let Some(mut chunk) = state.waiting.pop_front() {
+                while let Some(next) = state.waiting.front()
+                    && chunk.bytes.len() + next.bytes.len() <= batch
+                    && let Some(mut next) = state.waiting.pop_front()
+                {
+                    chunk.append(&mut next);
+                    if state.spare.len() < SPARE {
+                        state.spare.push(next);
+                    }
+                }
                 let chunk = Arc::new(chunk);
                 state.writing = Some(Arc::clone(&chunk));
-                return Some(chunk);
+                return Next::Chunk(chunk);
             }
             if state.closing {
-                break;
+                return Next::End;
             }
             state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.ended = true;
-        self.less.notify_all();
-        None
     }
 
     /// What became of a chunk.
-    fn written(&self, chunk: Arc<Chunk>, whole: usize, result: Result<(), Halt>) {
+    fn delivered(&self, chunk: Arc<Chunk>, delivery: Delivery) {
         let mut state = self.lock();
         // None where it counts as lost already.
         let Some(own) = state.writing.take() else { return };
         drop(own);
         let Outcome { written, failed, .. } = &mut state.outcome;
-        chunk.count(whole, written, failed);
+        chunk.count(delivery.whole, &delivery.refused, written, failed);
         state.bytes = state.bytes.saturating_sub(chunk.bytes.len());
-        if let Err(halt) = result {
+        if let Err(halt) = delivery.result {
             state.abandon();
             if let Halt::Failed(error) = halt {
                 state.error.get_or_insert(error);

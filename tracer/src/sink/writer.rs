@@ -3,11 +3,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal, Write},
-    os::{
-        fd::{AsRawFd, BorrowedFd},
-        unix::fs::FileTypeExt,
-    },
-    sync::atomic::{AtomicU64, Ordering},
+    os::{fd::AsRawFd, unix::fs::FileTypeExt},
 };
 
 use rustix::{
@@ -17,20 +13,17 @@ use rustix::{
     pipe::{PIPE_BUF, fcntl_getpipe_size, fcntl_setpipe_size},
 };
 
+use super::{
+    chunk::Chunk,
+    transport::{Delivery, Halt, Leash, Transport},
+};
+
 /// Bytes that a pipe is asked to hold: what Linux allows anybody unless told otherwise
 /// (/proc/sys/fs/pipe-max-size).
 const PIPE: usize = 1 << 20;
 /// How soon to look again whether a pipe has room for a line that is longer than what
 /// poll(2) vouches for.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-
-/// Why writing ended before its end.
-pub enum Halt {
-    /// The file can't be written to.
-    Failed(io::Error),
-    /// It was told to give up.
-    Quit,
-}
 
 /// How to write without waiting, where there is a way.
 enum Way {
@@ -53,34 +46,26 @@ pub struct Writer {
     regular: bool,
 }
 
-/// How a thread that writes is watched, and told to give up.
-pub struct Leash<'a> {
-    /// Bytes that have been written.
-    pub moved: &'a AtomicU64,
-    /// Becomes readable when it is to give up.
-    pub quit: BorrowedFd<'a>,
-}
-
-impl Writer {
-    /// A writer that waits as long as it takes.
-    pub fn waiting(file: File, regular: bool) -> Self {
-        Self { file, way: Way::Waiting, regular }
+impl Transport for Writer {
+    fn deliver(&mut self, chunk: &Chunk, leash: Option<&Leash<'_>>) -> Delivery {
+        let (whole, result) = self.write(&chunk.bytes, leash);
+        Delivery { whole, refused: Vec::new(), result }
     }
 
-    /// A writer that can be told to give up, where the kind of file allows it. The other
-    /// holders of the file do not notice: what is opened anew is ours alone.
-    pub fn interruptible(file: File, regular: bool) -> Self {
-        let kind = file.metadata().map(|metadata| metadata.file_type());
+    /// The other holders of the file do not notice: what is opened anew is ours alone.
+    fn make_interruptible(&mut self) {
+        let kind = self.file.metadata().map(|metadata| metadata.file_type());
         let kind = kind.ok();
         if kind.is_some_and(|kind| kind.is_socket()) {
-            return Self { file, way: Way::Socket, regular };
+            self.way = Way::Socket;
+            return;
         }
         let pipe = kind.is_some_and(|kind| kind.is_fifo());
-        if !pipe && !file.is_terminal() {
-            return Self::waiting(file, regular);
+        if !pipe && !self.file.is_terminal() {
+            return;
         }
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(own) if pipe => {
                 // More room is fewer changes between the reader and us.
@@ -88,14 +73,28 @@ impl Writer {
                     let _ = fcntl_setpipe_size(&own, PIPE);
                 }
                 let capacity = fcntl_getpipe_size(&own).unwrap_or(PIPE_BUF);
-                Self { file: own.into(), way: Way::Pipe { capacity, writes: 0 }, regular }
+                self.file = own.into();
+                self.way = Way::Pipe { capacity, writes: 0 };
             }
-            Ok(own) => Self { file: own.into(), way: Way::Parts, regular },
-            Err(error) => {
-                log::debug!("a stalled reader will be waited for: {error}");
-                Self::waiting(file, regular)
+            Ok(own) => {
+                self.file = own.into();
+                self.way = Way::Parts;
             }
+            Err(error) => log::debug!("a stalled reader will be waited for: {error}"),
         }
+    }
+}
+
+impl Writer {
+    /// A writer that waits as long as it takes.
+    pub fn new(file: File) -> io::Result<Self> {
+        let regular = file.metadata()?.is_file();
+        Ok(Self { file, way: Way::Waiting, regular })
+    }
+
+    /// What is written to.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// Writes lines. Returns how many bytes of whole lines are out, and why it ended
@@ -146,7 +145,7 @@ impl Writer {
                 Ok(written) => {
                     *done += written;
                     if let Some(leash) = leash {
-                        leash.moved.fetch_add(written as u64, Ordering::Relaxed);
+                        leash.progress(written);
                     }
                 }
                 Err(error) => match error.kind() {

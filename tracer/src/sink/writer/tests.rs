@@ -1,8 +1,19 @@
 //! Pipes that fill, and readers that do not come back.
 
-use std::{io::Read, os::fd::AsFd, time::Duration};
+use std::{
+    io::Read,
+    os::fd::AsFd,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::*;
+
+fn interruptible(file: File) -> Writer {
+    let mut writer = Writer::new(file).unwrap();
+    writer.make_interruptible();
+    writer
+}
 
 /// What a reader finds who comes after the writer has given up is whole lines, and as
 /// many as it was said.
@@ -12,7 +23,7 @@ fn a_pipe_has_whole_lines() {
     for longest in [700, 3000, 20_000] {
         let (mut reader, pipe) = io::pipe().unwrap();
         let file = File::from(std::os::fd::OwnedFd::from(pipe));
-        let mut writer = Writer::interruptible(file, false);
+        let mut writer = interruptible(file);
         assert!(matches!(writer.way, Way::Pipe { .. }));
         let quit = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
         let moved = AtomicU64::new(0);
@@ -51,7 +62,7 @@ fn a_pipe_has_whole_lines() {
 #[test]
 fn a_line_longer_than_a_pipe_goes_in_parts() {
     let (mut reader, pipe) = io::pipe().unwrap();
-    let mut writer = Writer::interruptible(File::from(std::os::fd::OwnedFd::from(pipe)), false);
+    let mut writer = interruptible(File::from(std::os::fd::OwnedFd::from(pipe)));
     let mut line = vec![b'x'; 3 * PIPE];
     line.push(b'\n');
     let read = std::thread::scope(|scope| {
@@ -69,7 +80,7 @@ fn a_line_longer_than_a_pipe_goes_in_parts() {
 #[test]
 fn a_reader_that_is_gone() {
     let (reader, pipe) = io::pipe().unwrap();
-    let mut writer = Writer::interruptible(File::from(std::os::fd::OwnedFd::from(pipe)), false);
+    let mut writer = interruptible(File::from(std::os::fd::OwnedFd::from(pipe)));
     drop(reader);
     let (whole, result) = writer.write(b"line\n", None);
     assert_eq!(whole, 0);

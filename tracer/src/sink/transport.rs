@@ -1,0 +1,157 @@
+//! What brings lines to a destination.
+
+use std::{
+    io,
+    os::fd::BorrowedFd,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::chunk::Chunk;
+
+/// Brings lines to one destination. It is called by one thread, which has nothing else to
+/// do: it may wait as long as the [`Leash`] lets it.
+///
+/// From here on delivery is at least once: what is not known to have arrived is sent again.
+pub trait Transport: Send {
+    /// Delivers a chunk's lines, each whole or not at all. Where the destination is away for
+    /// now, it is waited for and tried again; an error ends all.
+    fn deliver(&mut self, chunk: &Chunk, leash: Option<&Leash<'_>>) -> Delivery;
+
+    /// Does what was asked for between deliveries, for instance to open a file anew.
+    fn attend(&mut self) {}
+
+    /// Nothing more will be delivered: sees to what is still under way.
+    ///
+    /// # Errors
+    /// [`Halt`]
+    fn finish(&mut self, _leash: Option<&Leash<'_>>) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    /// Waits from now on so that the leash can end it, where that takes preparation.
+    fn make_interruptible(&mut self) {}
+
+    /// Bytes that are best delivered at a time, where so many wait.
+    fn batch(&self) -> usize {
+        super::CHUNK
+    }
+}
+
+/// What became of a chunk.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Bytes of whole lines, from the first one on, that are settled: they were delivered,
+    /// or refused.
+    pub whole: usize,
+    /// Of these, the lines that the destination does not take and never will, such as those
+    /// that are too long for it: where each of them ends, in their order.
+    pub refused: Vec<usize>,
+    /// Why there is no more to be hoped for, where it is so.
+    pub result: Result<(), Halt>,
+}
+
+impl Delivery {
+    /// All of it is where it should be.
+    pub fn all(chunk: &Chunk) -> Self {
+        Self { whole: chunk.bytes.len(), refused: Vec::new(), result: Ok(()) }
+    }
+
+    /// So many bytes are.
+    pub fn halted(whole: usize, halt: Halt) -> Self {
+        Self { whole, refused: Vec::new(), result: Err(halt) }
+    }
+}
+
+/// Why delivery ended before its end.
+#[derive(Debug)]
+pub enum Halt {
+    /// It can't be done.
+    Failed(io::Error),
+    /// It was told to give up.
+    Quit,
+}
+
+impl Halt {
+    /// For good, and why.
+    pub fn because(why: impl Into<String>) -> Self {
+        Self::Failed(io::Error::other(why.into()))
+    }
+}
+
+/// How a thread that delivers is watched, and told to give up.
+pub struct Leash<'a> {
+    /// Bytes that have been taken by the destination.
+    pub moved: &'a AtomicU64,
+    /// Becomes readable when it is to give up.
+    pub quit: BorrowedFd<'a>,
+}
+
+impl Leash<'_> {
+    /// The destination has taken so many bytes.
+    pub fn progress(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether it is to give up.
+    pub fn is_over(&self) -> bool {
+        nap(Some(self), Duration::ZERO).is_err()
+    }
+}
+
+/// Waits for a while, unless it is to give up.
+///
+/// # Errors
+/// [`Halt::Quit`]
+pub fn nap(leash: Option<&Leash<'_>>, time: Duration) -> Result<(), Halt> {
+    let Some(leash) = leash else {
+        std::thread::sleep(time);
+        return Ok(());
+    };
+    let mut quit = [PollFd::from_borrowed_fd(leash.quit, PollFlags::IN)];
+    let time = Timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    match poll(&mut quit, Some(&time)) {
+        Ok(0) | Err(_) => Ok(()),
+        Ok(_) => Err(Halt::Quit),
+    }
+}
+
+/// How long to wait before the next attempt: longer each time, and not for all alike.
+#[derive(Debug)]
+pub struct Backoff {
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: Self::FIRST }
+    }
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    /// Waits.
+    ///
+    /// # Errors
+    /// [`Halt::Quit`]
+    pub fn wait(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
+        // Between half of it and all: the clock's lowest digits are as good as dice here.
+        let dice = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let dice = dice.map_or(0, |time| time.subsec_nanos() / 7 % 1024);
+        let time = self.next / 2 + self.next / 2 * dice / 1024;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        nap(leash, time)
+    }
+
+    /// It went well.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
