@@ -51,7 +51,9 @@ impl Stream {
     pub fn recorded(&self) -> Vec<Value> {
         let mut events = self.events.clone();
         for event in &mut events {
-            event.as_object_mut().expect("an object").remove("seq");
+            let fields = event.as_object_mut().expect("an object");
+            fields.remove("seq");
+            fields.remove("run_id");
             event["process"].as_object_mut().expect("an object").remove("container");
             event["process"]["cgroup"].as_object_mut().expect("an object").remove("path");
             let missing = event["missing"].as_object_mut().expect("an object");

@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 mod control;
 mod detail;
 mod kernel;
+mod run;
 mod schema;
 
 pub use control::{Content, ExtendedError, Item, Note, Symbol};
 pub use detail::{Iovec, Payload};
 pub use kernel::Kernel;
+pub use run::{NoRunId, RunId};
 pub(crate) use schema::NANOSECONDS;
 use schema::{HEX, HEX_NUMBER, PATHS};
 
@@ -60,6 +62,8 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_time")]
     #[schemars(extend("pattern" = NANOSECONDS))]
     pub time_exit: Option<Timestamp>,
+    /// The run that it is of: the same in all lines of a stream.
+    pub run_id: RunId,
     /// Position in the stream; health records count too.
     pub seq: u64,
     /// The event's name.

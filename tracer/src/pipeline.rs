@@ -13,7 +13,7 @@ use crate::{
     encode::Encoder,
     event,
     filter::Criteria,
-    health::{Counts, Stream},
+    health::{Counts, Origin, Stream},
     hot::Hot,
     process::Processes,
     record::{self, Record},
@@ -84,8 +84,8 @@ pub struct Pipeline {
     recording: Option<recording::Writer>,
     /// Stop after that many events.
     pub most: Option<u64>,
-    /// What stays the same in health records.
-    pub stream: Stream,
+    /// Where the stream comes from.
+    pub origin: Origin,
     hot: Hot,
     seq: u64,
     /// Events given to the sinks.
@@ -114,7 +114,7 @@ impl Pipeline {
             health: true,
             recording: None,
             most: None,
-            stream,
+            origin: Origin { stream, run: None },
             hot: Hot::default(),
             seq: 0,
             passed: 0,
@@ -210,8 +210,8 @@ impl Pipeline {
         };
         let buffer = first.sink.buffer();
         let start = buffer.len();
-        let seq = self.seq + 1;
-        if !self.hot.line(parsed, &self.clock, &mut self.processes, seq, buffer) {
+        let (run, seq) = (self.origin.run_id(), self.seq + 1);
+        if !self.hot.line(parsed, &self.clock, &mut self.processes, (run, seq), buffer) {
             return false;
         }
         let origin = Some(origin(parsed));
@@ -230,6 +230,7 @@ impl Pipeline {
 
     /// Gives an event to the sinks.
     fn show(&mut self, mut event: event::Event, origin: Origin) {
+        event.run_id = self.origin.run_id();
         event.seq = self.next_seq();
         self.passed += 1;
         let mut full = false;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tracer::{
     decode::{self, Clock},
     encode::json,
+    event::RunId,
     hot::Hot,
     process::{Fact, Processes},
     record,
@@ -47,6 +48,8 @@ fn records() -> Vec<Vec<u8>> {
     records
 }
 
+static RUN: std::sync::LazyLock<RunId> = std::sync::LazyLock::new(|| RunId::new(0x1f));
+
 /// Both ways to JSON, with what they remember.
 struct Both {
     hot: Hot,
@@ -86,13 +89,14 @@ impl Both {
             return;
         }
         let mut out = b"before\n".to_vec();
-        if !self.hot.line(&record, clock, &mut self.short, 7, &mut out) {
+        if !self.hot.line(&record, clock, &mut self.short, (*RUN, 7), &mut out) {
             assert_eq!(out, b"before\n", "nothing is left of what was begun");
             return;
         }
         self.ordinary += 1;
         let mut event = decode::decode(&record, clock);
         self.long.complete(&record, &mut event);
+        event.run_id = *RUN;
         event.seq = 7;
         let mut expected = b"before\n".to_vec();
         json::line(&event, &mut expected).unwrap();

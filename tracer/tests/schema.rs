@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use schema::{wrong_with_event, wrong_with_health};
 use serde_json::{Value, json};
+use tracer::event::RunId;
 use tracer::health::{Counts, Health, Kind, OnCpu, Report, Run, Stream};
 use tracer_common::stats::Stats;
 
@@ -250,12 +251,18 @@ fn health(kind: Kind) -> Health {
     let lost = tracer::health::Lost::new(&kernel, 1, 0);
     let by_cpu = vec![OnCpu { emitted: 5, filtered: 0, lost }];
     let now = Counts { emitted: 5, lost, by_cpu, return_missed: 2, ..Counts::default() };
-    Health::new(7, &stream, &Report::new(kind, &now, &Counts::default()))
+    Health::new(RunId::new(9), 7, &stream, &Report::new(kind, &now, &Counts::default()))
 }
 
 #[test]
 fn health_records() {
-    let run = Run { boot_id: "a-b".to_owned(), pid: 1, version: "0.1.0".into() };
+    let run = Run {
+        id: RunId::new(9),
+        boot_id: "a-b".to_owned(),
+        pid: 1,
+        version: "0.1.0".into(),
+        host: Some("ho".into()),
+    };
     let start = serde_json::to_value(health(Kind::Start).of_run(run)).unwrap();
     let end = serde_json::to_value(health(Kind::End)).unwrap();
     for record in [&start, &end] {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     encode::{Encoder, table::escape},
     filter::pushdown::Divided,
-    health::{Counts, Run},
+    health::Counts,
     pipeline::Pipeline,
     process,
     source::{Hook, Live, Running, Shape, Stopped},
@@ -65,13 +65,8 @@ enum Stop {
 
 impl Session {
     /// Says that nothing is missed from now on.
-    pub fn attached(
-        &mut self,
-        options: &Trace,
-        divided: &Divided,
-        run: Run,
-    ) -> Result<(), Failure> {
-        self.pipeline.started(run);
+    pub fn attached(&mut self, options: &Trace, divided: &Divided) -> Result<(), Failure> {
+        self.pipeline.started();
         self.pipeline.flush()?;
         let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
         let selected = divided.kernel.pids.iter().filter(|(_, include)| *include).count()

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     decode::Clock,
     encode::table::escape,
+    event::RunId,
     filter::pushdown::{self, Divided},
     health::{Run, Stream},
     pipeline::{Output, Pipeline},
@@ -89,8 +90,9 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         kernel_copies: (options.capture.detail == Detail::Full)
             .then(|| live.plan().copies.names().map(Into::into).collect()),
     };
-    let run = this_run();
+    let run = this_run()?;
     let mut pipeline = Pipeline::new(stream, clock, outputs);
+    pipeline.origin.run = Some(run);
     pipeline.filter = divided.user.clone();
     pipeline.processes = Processes::live();
     pipeline.health = options.output.health == Switch::On;
@@ -98,9 +100,9 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     pipeline.most = options.capture.count;
     if let Some(path) = &options.capture.record {
         let header = recording::Header {
-            stream: pipeline.stream.clone(),
+            stream: pipeline.origin.stream.clone(),
             arch: std::env::consts::ARCH.to_owned(),
-            run: Some(run.clone()),
+            run: pipeline.origin.run.clone(),
             clock,
             setup: Some(setup(&options.capture, &live)),
         };
@@ -125,7 +127,7 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         rings,
         pace: Pace::new(rings.wake_mark()),
     };
-    session.attached(&options, &divided, run)?;
+    session.attached(&options, &divided)?;
     if let Some(command) = command {
         session.release(command, &options.command)?;
     }
@@ -152,13 +154,20 @@ fn queued(
 }
 
 /// What tells this run from another.
-fn this_run() -> Run {
+fn this_run() -> Result<Run, Failure> {
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    Run {
+    let mut bits = [0; 8];
+    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Failure::Runtime(format!("no random numbers: {error}")))?;
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy().into_owned();
+    Ok(Run {
+        id: RunId::new(u64::from_ne_bytes(bits)),
         boot_id: boot_id.trim().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").into(),
-    }
+        host: Some(host).filter(|host| !host.is_empty() && host != "(none)"),
+    })
 }
 
 /// What a recording says about how the programs were set up.

@@ -32,14 +32,14 @@ use tracer_common::{
 pub use clock::Clock;
 
 use crate::{
-    event::{Cgroup, Errno, Event, Namespaces, Process, Reason, SCHEMA, Syscall, Text},
+    event::{Cgroup, Errno, Event, Namespaces, Process, Reason, RunId, SCHEMA, Syscall, Text},
     record::Record,
 };
 
 /// What could not be had, so far.
 type Missing = BTreeMap<String, Reason>;
 
-/// Decodes a record. `seq` is left 0, and the paths of the executable and of the cgroup
+/// Decodes a record. `run_id` and `seq` are left 0, and the paths of the executable and of the cgroup
 /// missing: the pipeline fills them in.
 pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
     let header = &record.call.header;
@@ -70,6 +70,7 @@ pub fn decode(record: &Record<'_>, clock: &Clock) -> Event {
         schema: SCHEMA,
         time: if began { clock.wall(header.entry_ns) } else { None },
         time_exit: if began { None } else { exit },
+        run_id: RunId::default(),
         seq: 0,
         event: record.event.name,
         cpu: header.cpu,

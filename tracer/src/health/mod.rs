@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::event::{NANOSECONDS, rfc3339};
+use crate::event::{NANOSECONDS, RunId, rfc3339};
 pub use counts::{ByCpu, Counts, Lost, OnCpu};
 
 /// The schema of [`Health`].
@@ -44,12 +44,18 @@ fn is_zero(count: &u64) -> bool {
 /// What tells one run from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
+    /// Its id, which all lines have; zeros in recordings from before there were any.
+    #[serde(default)]
+    pub id: RunId,
     /// The kernel's boot id.
     pub boot_id: String,
     /// The tracer's process id.
     pub pid: u32,
     /// The tracer's version.
     pub version: Cow<'static, str>,
+    /// The machine's name (uname(2), nodename); left out where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// What stays the same in a stream's health records.
@@ -64,6 +70,22 @@ pub struct Stream {
     /// What is captured of what the kernel itself goes by; only where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_copies: Option<Vec<Cow<'static, str>>>,
+}
+
+/// Where a stream comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// What stays the same in its health records.
+    pub stream: Stream,
+    /// The run; none of a recording from before this was kept.
+    pub run: Option<Run>,
+}
+
+impl Origin {
+    /// The run's id, or zeros.
+    pub fn run_id(&self) -> RunId {
+        self.run.as_ref().map(|run| run.id).unwrap_or_default()
+    }
 }
 
 /// What there is to report, before it has its place in a stream.
@@ -95,9 +117,11 @@ pub struct Health {
     /// When it was made: RFC 3339, UTC, nanoseconds.
     #[serde(serialize_with = "time")]
     #[schemars(extend("pattern" = NANOSECONDS))]
-    time: Timestamp,
+    pub time: Timestamp,
+    /// The run that it is of: the same in all lines of a stream.
+    run_id: RunId,
     /// Position in the stream; events count too.
-    seq: u64,
+    pub seq: u64,
     #[serde(flatten)]
     stream: Stream,
     /// What tells one run from another; in the start record.
@@ -141,7 +165,7 @@ fn time<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 
 impl Health {
     /// The record of a report.
-    pub fn new(seq: u64, stream: &Stream, report: &Report) -> Self {
+    pub fn new(run_id: RunId, seq: u64, stream: &Stream, report: &Report) -> Self {
         let Report { kind, time, ref counts } = *report;
         let by_cpu = counts.by_cpu.iter().enumerate();
         let told = |on_cpu: &OnCpu| match kind {
@@ -153,6 +177,7 @@ impl Health {
             kind,
             text: counts.to_string(),
             time,
+            run_id,
             seq,
             stream: stream.clone(),
             run: None,

@@ -18,7 +18,7 @@ use zerocopy::IntoBytes;
 use crate::{
     decode::{self, Clock, findings},
     encode::json,
-    event::{Event, Known},
+    event::{Event, Known, RunId},
     process::Processes,
     record::{Messages, Record},
 };
@@ -72,11 +72,11 @@ impl Hot {
         record: &Record<'_>,
         clock: &Clock,
         processes: &mut Processes,
-        seq: u64,
+        (run, seq): (RunId, u64),
         out: &mut Vec<u8>,
     ) -> bool {
         let start = out.len();
-        let written = self.write(record, clock, processes, seq, out).is_some();
+        let written = self.write(record, clock, processes, (run, seq), out).is_some();
         if !written {
             out.truncate(start);
         }
@@ -88,7 +88,7 @@ impl Hot {
         record: &Record<'_>,
         clock: &Clock,
         processes: &mut Processes,
-        seq: u64,
+        (run, seq): (RunId, u64),
         out: &mut Vec<u8>,
     ) -> Option<()> {
         let header = &record.call.header;
@@ -114,6 +114,8 @@ impl Hot {
 
         push(out, br#"{"schema":"tracer.event/1","time":""#);
         self.second.push(clock.wall(header.entry_ns)?, out);
+        push(out, br#"","run_id":""#);
+        push(out, run.as_str().as_bytes());
         push(out, br#"","seq":"#);
         push_number(out, seq);
         push(out, br#","event":""#);

@@ -36,9 +36,9 @@ impl Pipeline {
     }
 
     /// The first line of the stream: everything is attached.
-    pub fn started(&mut self, run: Run) {
+    pub fn started(&mut self) {
         let nothing = Counts::default();
-        self.report(&Report::new(Kind::Start, &nothing, &nothing), Some(run));
+        self.report(&Report::new(Kind::Start, &nothing, &nothing), self.origin.run.clone());
     }
 
     /// Reports loss, if there was any since the last report, in every stream that has
@@ -97,7 +97,7 @@ impl Pipeline {
         let seq = self.next_seq();
         for (Output { sink, encoder, .. }, report) in self.outputs.iter_mut().zip(told) {
             let Some(report) = report else { continue };
-            let mut health = Health::new(seq, &self.stream, report);
+            let mut health = Health::new(self.origin.run_id(), seq, &self.origin.stream, report);
             if let Some(run) = &run {
                 health = health.of_run(run.clone());
             }

@@ -32,6 +32,7 @@ impl Pipeline {
         all: bool,
     ) -> Result<(), RecordingError> {
         let mut tally = Tally::default();
+        self.origin.run.clone_from(&reader.header.run);
         while !self.has_failed() {
             if reader.is_drained() {
                 self.write();

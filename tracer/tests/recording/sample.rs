@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tempfile::NamedTempFile;
 use tracer::{
     decode::Clock,
+    event::RunId,
     health::{Counts, Kind, Lost, OnCpu, Report, Run, Stream},
     process::{Fact, Image},
     record,
@@ -64,7 +65,13 @@ pub fn sample() -> Vec<u8> {
             kernel_copies: None,
         },
         arch: "x86_64".to_owned(),
-        run: Some(Run { boot_id: "a boot".to_owned(), pid: 4711, version: "0.1.0".into() }),
+        run: Some(Run {
+            id: RunId::new(5),
+            boot_id: "a boot".to_owned(),
+            pid: 4711,
+            version: "0.1.0".into(),
+            host: Some("a host".to_owned()),
+        }),
         clock: EARLIER,
         setup: Some(Setup {
             detail: "messages".to_owned(),

@@ -23,6 +23,7 @@ fn event(ms: i64, pid: u32, comm: &[u8]) -> Event {
         schema: SCHEMA,
         time: Timestamp::from_millisecond(start + ms).ok(),
         time_exit: None,
+        run_id: crate::event::RunId::default(),
         seq: 1,
         event: "recvmmsg",
         cpu: 1,

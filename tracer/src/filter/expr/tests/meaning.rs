@@ -46,6 +46,7 @@ fn failed() -> Event {
         schema: SCHEMA,
         time,
         time_exit: None,
+        run_id: crate::event::RunId::default(),
         seq: 0,
         event: "recvmmsg",
         cpu: 1,
