@@ -18,7 +18,7 @@ use crate::{
     process::Processes,
     record::{self, Record},
     recording::{self, Fate},
-    sink::{self, CHUNK, OnFull, Origin, Sink, SinkError, Wake},
+    sink::{self, CHUNK, Caller, OnFull, Sink, SinkError, Wake},
     tally::Tally,
 };
 
@@ -173,7 +173,7 @@ impl Pipeline {
             self.filtered.add(parsed.call.header.cpu);
             return Fate::Filtered;
         }
-        self.show(event, origin(parsed));
+        self.show(event, caller(parsed));
         Fate::Shown
     }
 
@@ -214,12 +214,12 @@ impl Pipeline {
         if !self.hot.line(parsed, &self.clock, &mut self.processes, (run, seq), buffer) {
             return false;
         }
-        let origin = Some(origin(parsed));
+        let caller = Some(caller(parsed));
         for other in others {
             other.sink.buffer().extend_from_slice(&first.sink.buffer()[start..]);
-            other.sink.end_line(seq, origin);
+            other.sink.end_line(seq, caller);
         }
-        first.sink.end_line(seq, origin);
+        first.sink.end_line(seq, caller);
         self.seq = seq;
         self.passed += 1;
         if first.sink.pending() >= CHUNK {
@@ -229,21 +229,21 @@ impl Pipeline {
     }
 
     /// Gives an event to the sinks.
-    fn show(&mut self, mut event: event::Event, origin: Origin) {
+    fn show(&mut self, mut event: event::Event, caller: Caller) {
         event.run_id = self.origin.run_id();
         event.seq = self.next_seq();
         self.passed += 1;
         let mut full = false;
         for Output { sink, encoder, .. } in &mut self.outputs {
             if sink.is_over() {
-                sink.lose(origin.cpu);
+                sink.lose(caller.cpu);
                 continue;
             }
             match encoder.event(&event, sink.buffer()) {
-                Ok(()) => sink.end_line(event.seq, Some(origin)),
+                Ok(()) => sink.end_line(event.seq, Some(caller)),
                 Err(error) => {
                     log::error!("event {}: {error}", event.seq);
-                    sink.lose(origin.cpu);
+                    sink.lose(caller.cpu);
                 }
             }
             full |= sink.pending() >= CHUNK;
@@ -362,6 +362,6 @@ impl Pipeline {
 }
 
 /// Whose call a record is of.
-fn origin(record: &Record<'_>) -> Origin {
-    Origin { cpu: record.call.header.cpu, pid: record.call.task.pid }
+fn caller(record: &Record<'_>) -> Caller {
+    Caller { cpu: record.call.header.cpu, pid: record.call.task.pid }
 }

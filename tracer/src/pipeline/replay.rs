@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Pipeline, origin};
+use super::{Pipeline, caller};
 use crate::{
     health::{Kind, Report},
     record::{self, RecordError},
@@ -80,7 +80,7 @@ impl Pipeline {
         let then = fate == Fate::Shown;
         let now = (then || all) && self.wants(&parsed, &event);
         if now {
-            self.show(event, origin(&parsed));
+            self.show(event, caller(&parsed));
         }
         tally.add(parsed.call.header.cpu, i64::from(then) - i64::from(now));
         Ok(())

@@ -13,12 +13,12 @@ pub struct Line {
     /// Its number in the stream.
     pub seq: u64,
     /// Whose call it shows; None for a health record, which counts as no event.
-    pub origin: Option<Origin>,
+    pub caller: Option<Caller>,
 }
 
 /// Whose call a line shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct Caller {
     /// The CPU that the call ended on.
     pub cpu: u32,
     /// The caller's process id.
@@ -35,8 +35,8 @@ pub struct Chunk {
 
 impl Chunk {
     /// What was appended since the last line is the line of that number.
-    pub fn end_line(&mut self, seq: u64, origin: Option<Origin>) {
-        self.lines.push(Line { end: self.bytes.len(), seq, origin });
+    pub fn end_line(&mut self, seq: u64, caller: Option<Caller>) {
+        self.lines.push(Line { end: self.bytes.len(), seq, caller });
     }
 
     /// Takes over another chunk's lines.
@@ -74,14 +74,14 @@ impl Chunk {
         let mut refused = refused.iter().peekable();
         for line in &self.lines {
             let no = refused.next_if_eq(&&line.end).is_some();
-            let Some(origin) = line.origin else { continue };
-            if line.end <= whole && !no { written.add(origin.cpu) } else { lost.add(origin.cpu) }
+            let Some(caller) = line.caller else { continue };
+            if line.end <= whole && !no { written.add(caller.cpu) } else { lost.add(caller.cpu) }
         }
     }
 
     /// Counts all events as lost.
     pub fn count_lost(&self, lost: &mut Tally) {
-        self.lines.iter().filter_map(|line| line.origin).for_each(|origin| lost.add(origin.cpu));
+        self.lines.iter().filter_map(|line| line.caller).for_each(|caller| lost.add(caller.cpu));
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         let mut chunk = Chunk::default();
         for (line, cpu) in lines {
             chunk.bytes.extend_from_slice(line.as_bytes());
-            chunk.end_line(0, cpu.map(|cpu| Origin { cpu, pid: 1 }));
+            chunk.end_line(0, cpu.map(|cpu| Caller { cpu, pid: 1 }));
         }
         chunk
     }

@@ -15,7 +15,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-pub use chunk::{CHUNK, Origin};
+pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
 
@@ -147,8 +147,8 @@ impl Sink {
 
     /// What was appended since the last line is the line of that number: of a call, or a
     /// health record.
-    pub fn end_line(&mut self, seq: u64, origin: Option<Origin>) {
-        self.chunk.end_line(seq, origin);
+    pub fn end_line(&mut self, seq: u64, caller: Option<Caller>) {
+        self.chunk.end_line(seq, caller);
     }
 
     /// Bytes that wait to be handed over.

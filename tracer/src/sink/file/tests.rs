@@ -3,13 +3,13 @@
 use std::{fs, io::Read};
 
 use super::*;
-use crate::sink::{Compression, Destination, Origin, destination::Rotation};
+use crate::sink::{Caller, Compression, Destination, destination::Rotation};
 
 fn chunk(lines: std::ops::Range<u64>) -> Chunk {
     let mut chunk = Chunk::default();
     for seq in lines {
         chunk.bytes.extend_from_slice(format!("{{\"seq\":{seq:04}}}\n").as_bytes());
-        chunk.end_line(seq, Some(Origin { cpu: 0, pid: 1 }));
+        chunk.end_line(seq, Some(Caller { cpu: 0, pid: 1 }));
     }
     chunk
 }
