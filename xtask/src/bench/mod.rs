@@ -3,6 +3,7 @@
 //! | module | figures |
 //! |---|---|
 //! | [`cost`] | added per call: traced, not traced, filtered out |
+//! | [`floor`] | the least that watching can cost here, by its parts |
 //! | [`peers`] | the same under strace, bpftrace and perf trace |
 //! | [`replay`] | records decoded and encoded per second |
 //! | [`start`] | from exec to attached; memory |
@@ -21,6 +22,7 @@ mod cost;
 mod cpu;
 mod delay;
 mod echo;
+mod floor;
 mod loss;
 mod peers;
 mod replay;
@@ -86,13 +88,14 @@ struct Section {
 }
 
 const SECTIONS: &[Section] = &[
-    Section { name: "traced", seconds: 90, measure: cost::traced },
+    Section { name: "traced", seconds: 85, measure: cost::traced },
     Section { name: "untraced", seconds: 20, measure: cost::untraced },
-    Section { name: "peers", seconds: 35, measure: peers::measure },
+    Section { name: "floor", seconds: 20, measure: floor::measure },
+    Section { name: "peers", seconds: 30, measure: peers::measure },
     Section { name: "replay", seconds: 25, measure: replay::measure },
     Section { name: "start", seconds: 10, measure: start::measure },
     Section { name: "delay", seconds: 15, measure: delay::measure },
-    Section { name: "echo", seconds: 35, measure: echo::measure },
+    Section { name: "echo", seconds: 30, measure: echo::measure },
     Section { name: "loss", seconds: 65, measure: loss::measure },
 ];
 /// With `--quick`, that part of it.

@@ -108,8 +108,7 @@ impl Bench {
             Watcher::Peer(peer) => Ok(Run { said: peer.around(self, args)?, end: None }),
             Watcher::Tracer(options) => {
                 let file = format!("file:{}", self.folder.path().join("events").display());
-                // Room for all of it: what is lost costs less.
-                let options = [options, &["--buffer", "128M", "--write", &file]].concat();
+                let options = [options, &["--write", &file]].concat();
                 let tracer = Tracer::start(self, &options, Stdio::null())?;
                 let said = said_by(&mut self.command(args));
                 let end = tracer.stop()?;

@@ -9,6 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    floor::Floor,
     options::{Kind, Options},
     sys::{self, Batch},
 };
@@ -34,9 +35,9 @@ pub fn run(options: &Options) -> Value {
     let mut batch = Batch::new(options.messages);
     let mut times = Vec::new();
     match options.kind {
-        Kind::Getppid => times = chunks(options.time, || clock.timed(chunk, sys::getppid)),
+        Kind::Getppid => times = chunks(options, chunk, || clock.timed(chunk, sys::getppid)),
         Kind::Eagain => {
-            times = chunks(options.time, || {
+            times = chunks(options, chunk, || {
                 clock.timed(chunk, || {
                     let got = batch.receive(&receiver, libc::MSG_DONTWAIT);
                     assert_eq!(got, None, "nothing was sent");
@@ -47,7 +48,7 @@ pub fn run(options: &Options) -> Value {
             sys::deepen(&receiver);
             let chunk = chunk.min(u32::try_from(QUEUE / options.messages).expect("small"));
             let mut sending = Batch::new(options.messages);
-            times = chunks(options.time, || {
+            times = chunks(options, chunk, || {
                 for _ in 0..chunk {
                     sending.send(&sender, options.messages, true);
                 }
@@ -87,18 +88,35 @@ fn blocking(options: &Options, receiver: UdpSocket, sender: UdpSocket, times: &m
         sender.send(&[byte]).expect("sent");
         sender.recv(&mut answer).expect("answered");
     };
-    *times = chunks(options.time, || Clock { cpu: false }.timed(options.chunk, || round(b'x')));
+    let clock = Clock { cpu: false };
+    *times = chunks(options, options.chunk, || clock.timed(options.chunk, || round(b'x')));
     round(b'e');
     receiving.join().expect("the receiving thread");
 }
 
-fn chunks(time: Duration, mut chunk: impl FnMut() -> f64) -> Vec<f64> {
+/// Chunks of so many calls until the time is over, pauses not counted.
+fn chunks(options: &Options, calls: u32, mut chunk: impl FnMut() -> f64) -> Vec<f64> {
+    let attached = options.floor.map(|stage| Floor::attach(stage).expect("the least programs"));
     // The first one warms up.
     chunk();
+    // Records grow with the messages.
+    let burst = options.burst / u32::try_from(options.messages).unwrap_or(1);
+    let mut since_pause = calls;
+    let mut paused = Duration::ZERO;
     let start = Instant::now();
     let mut times = Vec::new();
-    while start.elapsed() < time || times.len() < FEWEST {
+    while start.elapsed() < options.time + paused || times.len() < FEWEST {
+        if options.burst != 0 && since_pause + calls > burst {
+            let begin = Instant::now();
+            thread::sleep(options.pause);
+            paused += begin.elapsed();
+            since_pause = 0;
+        }
+        since_pause += calls;
         times.push(chunk());
+        if let Some(floor) = &attached {
+            floor.drain();
+        }
     }
     times
 }

@@ -12,11 +12,15 @@
 //! | `flood` | recvmmsg(2) that finds nothing, for all of the time |
 //! | `echo` | a UDP server that answers with sendmmsg(2), under a load of its own |
 //!
+//! With `--floor STAGE` programs of its own watch it, which do the least that a tracer
+//! must: [`floor`].
+//!
 //! Calls are timed in chunks and the median chunk is what is printed: a chunk in which
 //! the kernel did something else is not a chunk of the call's own cost.
 
 mod calls;
 mod echo;
+mod floor;
 mod options;
 mod paced;
 mod sys;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::floor::Stage;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +26,13 @@ pub struct Options {
     pub cpu_clock: bool,
     /// Calls that are timed together.
     pub chunk: u32,
+    /// Calls after which there is a pause, so that who watches can take in what they
+    /// were: all without one where 0.
+    pub burst: u32,
+    /// That pause.
+    pub pause: Duration,
+    /// What the least programs do that watch meanwhile; none without.
+    pub floor: Option<Stage>,
     /// Datagrams of each call.
     pub messages: usize,
     /// Calls a second.
@@ -53,6 +62,9 @@ impl Options {
             time: Duration::from_millis(150),
             cpu_clock: false,
             chunk: 500,
+            burst: 0,
+            pause: Duration::from_millis(40),
+            floor: None,
             messages: 1,
             rate: 100,
             cpu: None,
@@ -65,10 +77,16 @@ impl Options {
             match option.as_str() {
                 "--millis" => options.time = Duration::from_millis(number()?.into()),
                 "--chunk" => options.chunk = number()?.max(1),
+                "--burst" => options.burst = number()?,
+                "--pause" => options.pause = Duration::from_millis(number()?.into()),
                 "--messages" => options.messages = number()?.clamp(1, 1024) as usize,
                 "--rate" => options.rate = number()?.max(1),
                 "--cpu" => options.cpu = Some(number()? as usize),
                 "--clients-cpu" => options.clients_cpu = Some(number()? as usize),
+                "--floor" => {
+                    let stage = Stage::parse(&value);
+                    options.floor = Some(stage.ok_or_else(|| format!("no stage {value}"))?);
+                }
                 "--clock" if value == "cpu" => options.cpu_clock = true,
                 "--clock" if value == "wall" => options.cpu_clock = false,
                 "--comm" => options.comm = Some(value),
