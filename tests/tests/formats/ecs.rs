@@ -109,7 +109,8 @@ fn ecs_says_what_the_event_says() {
         assert_eq!(line["user"]["id"], own["process"]["uid"].to_string());
         assert_eq!(line["error"]["code"], own["error"]["name"]);
         let failed = own["ret"].as_i64().map(|ret| ret < 0);
-        let outcome = failed.map_or("unknown", |failed| ["success", "failure"][usize::from(failed)]);
+        let outcome =
+            failed.map_or("unknown", |failed| ["success", "failure"][usize::from(failed)]);
         assert_eq!(line["event"]["outcome"], outcome);
         assert_eq!(line["event"]["duration"], own["latency_ns"]);
         let findings = own["findings"].as_array().expect("findings");

@@ -109,8 +109,8 @@ fn definition(file: &str, variable: Option<&str>, group: &str) -> Option<Value> 
         skip(group, &format!("{file} is not here: `cargo xtask setup` fetches it where it can"));
         return None;
     }
-    let text = fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 

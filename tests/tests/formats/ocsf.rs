@@ -114,8 +114,7 @@ fn ocsf_says_what_the_event_says() {
         assert_eq!(line["metadata"]["original_time"], own["time"], "{line}");
         assert_eq!(line["metadata"]["sequence"], own["seq"]);
         assert_eq!(line["metadata"]["correlation_uid"], own["run_id"]);
-        let time: jiff::Timestamp =
-            own["time"].as_str().expect("a time").parse().expect("a time");
+        let time: jiff::Timestamp = own["time"].as_str().expect("a time").parse().expect("a time");
         assert_eq!(line["time"], time.as_millisecond());
         assert!(line["device"]["hostname"].is_string(), "{line}");
         if own["schema"] == "tracer.health/1" {

@@ -102,8 +102,7 @@ fn tracee_has_its_fields_in_its_order() {
 fn tracee_says_what_the_event_says() {
     each_line("tracee", |_, line| {
         let own = &line["metadata"]["properties"];
-        let time: jiff::Timestamp =
-            own["time"].as_str().expect("a time").parse().expect("a time");
+        let time: jiff::Timestamp = own["time"].as_str().expect("a time").parse().expect("a time");
         let nanoseconds = line["timestamp"].as_i64().expect("a number");
         assert_eq!(i128::from(nanoseconds), time.as_nanosecond(), "{line}");
         assert!(line["hostName"].as_str().is_some_and(|name| !name.is_empty()), "{line}");
@@ -137,8 +136,7 @@ fn tracee_says_what_the_event_says() {
 }
 
 fn arguments(line: &Value, own: &Value) {
-    let (id, wanted) =
-        if own["event"] == "recvmmsg" { RECVMMSG } else { RECVMMSG_TIME32 };
+    let (id, wanted) = if own["event"] == "recvmmsg" { RECVMMSG } else { RECVMMSG_TIME32 };
     if !own["syscall"]["abi"].as_str().expect("an ABI").starts_with("arm") {
         assert_eq!(line["eventId"], id);
     }

@@ -43,7 +43,10 @@ pub fn fetch() {
     ];
     for (name, fetch) in all {
         if let Err(error) = fetch_one(&name, fetch) {
-            println!("setup: without {name}, whose tests are left out: {error:#}");
+            // Of a traceback the last line says it.
+            let reason = format!("{error:#}");
+            let reason = reason.lines().last().unwrap_or_default();
+            println!("setup: without {name}, whose tests are left out: {reason}");
         }
     }
 }
