@@ -30,6 +30,9 @@ from ocsf.schema import to_file
 from ocsf.util import get_schema
 to_file(get_schema(sys.argv[1]), sys.argv[2])";
 
+/// Makes a definition, as the file of this name.
+type Fetch = fn(&Path) -> Result<()>;
+
 /// Where they are kept; the tests are told by `TRACER_SCHEMAS`.
 pub fn folder() -> Result<PathBuf> {
     Ok(cache_dir()?.join("schemas"))
@@ -37,7 +40,7 @@ pub fn folder() -> Result<PathBuf> {
 
 /// Fetches those that are not here, and says which could not be.
 pub fn fetch() {
-    let all: [(String, fn(&Path) -> Result<()>); 2] = [
+    let all: [(String, Fetch); 2] = [
         (format!("ecs-{ECS_VERSION}.json"), fetch_ecs),
         (format!("ocsf-{OCSF_VERSION}.json"), fetch_ocsf),
     ];
@@ -51,7 +54,7 @@ pub fn fetch() {
     }
 }
 
-fn fetch_one(name: &str, fetch: fn(&Path) -> Result<()>) -> Result<()> {
+fn fetch_one(name: &str, fetch: Fetch) -> Result<()> {
     let folder = folder()?;
     let path = folder.join(name);
     if path.is_file() {
@@ -75,7 +78,9 @@ fn fetch_ecs(file: &Path) -> Result<()> {
     let work = file.parent().context("a folder")?;
     let mut node = program("node")?;
     let mut pack = program("npm")?;
-    pack.args(["pack", "--silent", &format!("{ECS}@{ECS_VERSION}")]).current_dir(work);
+    // Without a network the tests should not wait for minutes.
+    pack.args(["pack", "--silent", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]);
+    pack.arg(format!("{ECS}@{ECS_VERSION}")).current_dir(work);
     let said = cargo::output_of(&mut pack)?;
     let archive = said.lines().last().context("npm pack names no file")?.trim();
     let mut unpack = program("tar")?;
@@ -87,14 +92,19 @@ fn fetch_ecs(file: &Path) -> Result<()> {
 
 fn fetch_ocsf(file: &Path) -> Result<()> {
     let work = file.parent().context("a folder")?;
-    let venv = work.join("venv");
-    let mut make = program("python3")?;
-    make.args(["-m", "venv"]).arg(&venv);
-    cargo::output_of(&mut make).context("python3 -m venv")?;
-    let mut install = Command::new(venv.join("bin/pip"));
-    install.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1", OCSF_LIB]);
+    let venv = cache_dir()?.join("ocsf-lib");
+    let python = venv.join("bin/python");
+    if !python.is_file() {
+        let mut make = program("python3")?;
+        make.args(["-m", "venv"]).arg(&venv);
+        cargo::output_of(&mut make).context("python3 -m venv")?;
+    }
+    // What is installed already it finds without a network.
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--retries", "1", OCSF_LIB]);
     cargo::output_of(&mut install).context("pip install")?;
-    let mut compile = Command::new(venv.join("bin/python"));
+    let mut compile = Command::new(&python);
     compile.args(["-c", COMPILED, OCSF_VERSION]).arg(file).current_dir(work);
     cargo::output_of(&mut compile).context("ocsf-lib")?;
     Ok(())
