@@ -205,7 +205,7 @@ pub fn protocol(event: &Event) -> Option<&str> {
 }
 
 /// The last part of a path.
-pub fn file_name<'a>(path: &'a str) -> &'a str {
+pub fn file_name(path: &str) -> &str {
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
 }
 
