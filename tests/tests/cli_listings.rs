@@ -49,8 +49,12 @@ fn schemas_of_events_and_health_records() {
         assert_eq!(schema["additionalProperties"], false, "{args:?}");
         assert!(schema["$id"].as_str().is_some_and(|id| id.ends_with(name)), "{schema}");
     }
-    // Formats that are not written yet have no schema.
-    for unknown in ["ecs", "ocsf", "jsn"] {
+    for format in ["ecs", "ocsf", "tracee"] {
+        let schema = schema::printed(&["schema", format]);
+        assert_eq!(schema["$id"], format!("urn:tracer:{format}"));
+        assert!(schema["$defs"]["tracer.event/1"].is_object(), "{format}");
+    }
+    for unknown in ["table", "jsn"] {
         let finished = tracer::run(&["schema", unknown]);
         finished.expect_code(2);
         assert_eq!(finished.stdout, "");

@@ -567,12 +567,18 @@ fn with_precision(time: Timestamp, digits: u8) -> String {
     printer.timestamp_to_string(&time)
 }
 
-fn optional_time<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn optional_time<S: Serializer>(
+    time: &Option<Timestamp>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     time.map(rfc3339).serialize(to)
 }
 
 /// A start time has the resolution that /proc shows: hundredths of a second.
-fn optional_start<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn optional_start<S: Serializer>(
+    time: &Option<Timestamp>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     time.map(|time| with_precision(time, 2)).serialize(to)
 }
 

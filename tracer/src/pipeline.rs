@@ -239,7 +239,7 @@ impl Pipeline {
                 sink.lose(caller.cpu);
                 continue;
             }
-            match encoder.event(&event, sink.buffer()) {
+            match encoder.event(&event, &self.origin, sink.buffer()) {
                 Ok(()) => sink.end_line(event.seq, Some(caller)),
                 Err(error) => {
                     log::error!("event {}: {error}", event.seq);

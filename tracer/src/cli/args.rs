@@ -116,6 +116,12 @@ pub enum Record {
     Json,
     /// A health record
     Health,
+    /// A line of --output ecs
+    Ecs,
+    /// A line of --output ocsf
+    Ocsf,
+    /// A line of --output tracee
+    Tracee,
 }
 
 /// Options of `replay`.
@@ -311,6 +317,12 @@ pub enum Format {
     Table,
     /// An object per line, for programs
     Json,
+    /// Elastic Common Schema, an object per line
+    Ecs,
+    /// Open Cybersecurity Schema Framework, Kernel Activity
+    Ocsf,
+    /// Tracee's events, for what is made for them
+    Tracee,
 }
 
 /// What becomes of events for which there is no room.
@@ -341,7 +353,11 @@ mod tests {
         assert_eq!(parsed.format, Some(super::Format::Json));
         assert_eq!(super::Write::parse("file:/a=b").unwrap().format, None);
         let error = super::Write::parse("xml=-").unwrap_err();
-        assert!(error.contains("unknown format \"xml\": there are auto, table, json"), "{error}");
+        assert!(
+            error
+                .contains("unknown format \"xml\": there are auto, table, json, ecs, ocsf, tracee"),
+            "{error}"
+        );
     }
 
     #[test]

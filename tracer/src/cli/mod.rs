@@ -66,6 +66,9 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Schema { of: Record::Json }) => print_json(&catalog::schema::event()),
         Some(Command::Schema { of: Record::Health }) => print_json(&catalog::schema::health()),
+        Some(Command::Schema { of: Record::Ecs }) => print_json(&catalog::schema::ecs()),
+        Some(Command::Schema { of: Record::Ocsf }) => print_json(&catalog::schema::ocsf()),
+        Some(Command::Schema { of: Record::Tracee }) => print_json(&catalog::schema::tracee()),
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tracer", &mut text);

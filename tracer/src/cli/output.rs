@@ -37,6 +37,9 @@ fn encoder(format: Format, color: ColorChoice, destination: &Destination) -> Enc
     let terminal = stdout && std::io::stdout().is_terminal();
     match format {
         Format::Json => Encoder::Json,
+        Format::Ecs => Encoder::Ecs,
+        Format::Ocsf => Encoder::Ocsf,
+        Format::Tracee => Encoder::Tracee,
         Format::Auto if !terminal => Encoder::Json,
         Format::Auto | Format::Table => {
             let color = match color {

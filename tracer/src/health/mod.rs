@@ -106,6 +106,19 @@ impl Report {
     }
 }
 
+/// What became of the calls: the first is the sum of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Calls that ended.
+    pub seen: u64,
+    /// Calls written to this destination.
+    pub emitted: u64,
+    /// Calls left out by the filters.
+    pub filtered: u64,
+    /// Calls lost.
+    pub lost: u64,
+}
+
 /// A health record.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Health {
@@ -202,6 +215,12 @@ impl Health {
     pub fn of_run(mut self, run: Run) -> Self {
         self.run = Some(run);
         self
+    }
+
+    /// What became of the calls.
+    pub fn totals(&self) -> Totals {
+        let Self { seen, emitted, filtered, lost, .. } = *self;
+        Totals { seen, emitted, filtered, lost: lost.total }
     }
 
     /// The counts in one line, for people.

@@ -102,7 +102,7 @@ impl Pipeline {
                 health = health.of_run(run.clone());
             }
             sink.flush_with(seq, |out| {
-                if let Err(error) = encoder.health(&health, out) {
+                if let Err(error) = encoder.health(&health, &self.origin, out) {
                     log::error!("health record: {error}");
                 }
             });

@@ -23,7 +23,7 @@ const RECORDINGS: &[(&str, &str, &[&str])] = &[
     ("4 messages, messages", "messages", &["receive", "--messages", "4", "--chunk", "100"]),
     ("4 messages, full", "full", &["receive", "--messages", "4", "--chunk", "100"]),
 ];
-const FORMATS: &[&str] = &["json", "table"];
+const FORMATS: &[&str] = &["json", "table", "ecs", "ocsf", "tracee"];
 /// Fewest seconds that a figure is made of: CPU time is counted in ticks of 10 ms.
 const ENOUGH: f64 = 0.3;
 /// Bytes of a recording that make beginning to play it cost nothing.

@@ -9,6 +9,7 @@ pub mod beside;
 pub mod components;
 pub mod linker;
 pub mod packages;
+pub mod schemas;
 
 use std::process::ExitCode;
 
@@ -80,6 +81,9 @@ pub fn install(workspace: &Workspace, parts: &[Part]) -> Result<Vec<Missing>> {
                 eprintln!("setup: {error:#}");
             }
         }
+    }
+    if parts.contains(&Part::Tests) {
+        schemas::fetch();
     }
     let mut missing = find_missing(workspace, parts)?;
     for entry in &mut missing {

@@ -12,7 +12,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{Outcome, Selection};
-use crate::{cargo, privilege::Privilege, run, setup::beside, skip::Skip, workspace::Workspace};
+use crate::{
+    cargo,
+    privilege::Privilege,
+    run,
+    setup::{beside, schemas},
+    skip::Skip,
+    workspace::Workspace,
+};
 
 const PACKAGE: &str = "tests";
 
@@ -26,10 +33,12 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(beside::program_folders());
     let path = std::env::join_paths(folders).context("PATH")?;
+    let schemas = schemas::folder()?;
     let variables = [
         ("PATH", path.as_os_str()),
         ("TRACER_BIN", tracer.as_os_str()),
         ("TRACER_SKIPS", skips.path.as_os_str()),
+        ("TRACER_SCHEMAS", schemas.as_os_str()),
         // Their stack traces are for whoever reads a failure.
         ("RUST_BACKTRACE", OsStr::new("1")),
     ];

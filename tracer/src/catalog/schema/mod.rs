@@ -14,7 +14,12 @@ use tracer_common::{
 };
 
 use super::list::TAGS;
-use crate::{decode::findings, event, health, source::Hook};
+use crate::{
+    decode::findings,
+    encode::{ecs, ocsf, tracee},
+    event, health,
+    source::Hook,
+};
 
 /// The schema of an event, as `--output json` writes it.
 pub fn event() -> Value {
@@ -50,6 +55,40 @@ pub fn health() -> Value {
         "else": {"properties": {"run": false}},
     });
     at(&mut schema, "").insert("allOf".into(), json!([run]));
+    sorted(schema)
+}
+
+/// The schema of a line of `--output ecs`.
+pub fn ecs() -> Value {
+    foreign::<ecs::Call, ecs::Report>("ecs")
+}
+
+/// The schema of a line of `--output ocsf`.
+pub fn ocsf() -> Value {
+    foreign::<ocsf::Line<event::Event>, ocsf::Line<health::Health>>("ocsf")
+}
+
+/// The schema of a line of `--output tracee`.
+pub fn tracee() -> Value {
+    foreign::<tracee::Line<event::Event>, tracee::Line<health::Health>>("tracee")
+}
+
+/// A schema of events and health records in the shape of somebody else's, with the schemas
+/// of what they hold of ours.
+fn foreign<E: JsonSchema, H: JsonSchema>(name: &str) -> Value {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let of_event = generator.subschema_for::<E>().to_value();
+    let of_health = generator.subschema_for::<H>().to_value();
+    let mut schema = json!({"$defs": generator.take_definitions(true)});
+    strict::tighten(&mut schema);
+    let root = at(&mut schema, "");
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("$id".into(), format!("urn:tracer:{name}").into());
+    root.insert("title".into(), name.into());
+    root.insert("oneOf".into(), json!([of_event, of_health]));
+    let defs = at(&mut schema, "/$defs");
+    defs.insert(event::SCHEMA.into(), event());
+    defs.insert(health::SCHEMA.into(), self::health());
     sorted(schema)
 }
 

@@ -26,7 +26,7 @@ fn they_say_what_they_are() {
 
 #[test]
 fn every_field_is_described_in_plain_words() {
-    for schema in [event(), health()] {
+    for schema in [event(), health(), ecs(), ocsf(), tracee()] {
         walk(&schema, &mut |object| {
             if let Some(Value::Object(properties)) = object.get("properties")
                 && ["additionalProperties", "unevaluatedProperties"]
@@ -48,7 +48,7 @@ fn every_field_is_described_in_plain_words() {
 /// ajv and others refuse formats that JSON Schema does not know.
 #[test]
 fn only_formats_of_the_standard() {
-    for schema in [event(), health()] {
+    for schema in [event(), health(), ecs(), ocsf(), tracee()] {
         walk(&schema, &mut |object| {
             if let Some(Value::String(format)) = object.get("format") {
                 assert!(["date-time", "ipv4", "ipv6"].contains(&format.as_str()), "{format}");
