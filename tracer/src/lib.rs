@@ -30,3 +30,4 @@ pub mod sink;
 #[expect(unsafe_code, reason = "maps, and the moment between fork and exec")]
 pub mod source;
 pub mod tally;
+pub mod verify;

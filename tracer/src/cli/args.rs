@@ -74,6 +74,8 @@ pub enum Command {
     Doctor(Listing),
     /// Decode a recording made with --record: no privileges needed, any machine
     Replay(Box<Replay>),
+    /// Check that no line is missing in what came out at the far end
+    Verify(Verify),
     /// Print the JSON Schema of what is written
     Schema {
         /// The kind of record.
@@ -100,7 +102,23 @@ pub struct Listing {
     pub color: clap::ColorChoice,
 }
 
-/// Formats of `list` and `doctor`.
+/// Options of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 complete, 1 something is missing or can't be read, 2 usage.")]
+pub struct Verify {
+    /// Lines as any JSON format writes them, in any order, also compressed (gzip, zstd),
+    /// in syslog's frames or wrapped by a shipper; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Runs may be without their end, as while the tracer still runs
+    #[arg(long)]
+    pub open: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: ListFormat,
+}
+
+/// Formats of `list`, `doctor` and `verify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
     /// For people

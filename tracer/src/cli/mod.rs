@@ -10,6 +10,7 @@ mod replay;
 mod session;
 mod signals;
 mod trace;
+mod verify;
 
 use std::{io::Write, process::ExitCode};
 
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
             diagnostics::init(&replay.output);
             replay::run(*replay)
         }
+        Some(Command::Verify(options)) => verify::run(&options),
         Some(Command::Schema { of: Record::Json }) => print_json(&catalog::schema::event()),
         Some(Command::Schema { of: Record::Health }) => print_json(&catalog::schema::health()),
         Some(Command::Schema { of: Record::Ecs }) => print_json(&catalog::schema::ecs()),

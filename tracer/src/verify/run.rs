@@ -1,0 +1,140 @@
+//! What is known of one run.
+
+use std::collections::BTreeMap;
+
+use super::{
+    line::Own,
+    report::{Gap, RunReport, Started},
+    seen::Seen,
+};
+use crate::{
+    event::RunId,
+    health::{Kind, Lost},
+};
+
+/// The `seq` of a stream's first line.
+const FIRST: u64 = 1;
+/// Gaps that are listed.
+const MOST_GAPS: usize = 20;
+/// Names of events that are kept apart.
+const MOST_NAMES: usize = 64;
+/// Bytes of a name or time that are kept.
+const LONGEST_TEXT: usize = 64;
+
+#[derive(Debug, Default)]
+pub struct Run {
+    seen: Seen,
+    lines: u64,
+    duplicates: u64,
+    events: BTreeMap<String, u64>,
+    started: Option<Started>,
+    has_start: bool,
+    /// By the end record.
+    total: Option<Lost>,
+    /// By the loss records together.
+    losses: Lost,
+    first_time: String,
+    last_time: String,
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST_TEXT).collect()
+}
+
+fn add(sum: &mut Lost, more: &Lost) {
+    for (sum, more) in [
+        (&mut sum.total, more.total),
+        (&mut sum.ring_full, more.ring_full),
+        (&mut sum.pending_full, more.pending_full),
+        (&mut sum.missed, more.missed),
+        (&mut sum.malformed, more.malformed),
+        (&mut sum.queue_full, more.queue_full),
+        (&mut sum.sink, more.sink),
+    ] {
+        *sum = sum.saturating_add(more);
+    }
+}
+
+impl Run {
+    pub fn intervals(&self) -> usize {
+        self.seen.intervals()
+    }
+
+    /// Takes a record. What came before is counted as that, and says nothing new.
+    pub fn take(&mut self, own: &Own<'_>) {
+        self.lines += 1;
+        if !self.seen.insert(own.seq) {
+            self.duplicates += 1;
+            return;
+        }
+        let time = &*own.time;
+        if !time.is_empty() && time.len() <= LONGEST_TEXT {
+            if self.first_time.is_empty() || time < self.first_time.as_str() {
+                time.clone_into(&mut self.first_time);
+            }
+            if time > self.last_time.as_str() {
+                time.clone_into(&mut self.last_time);
+            }
+        }
+        match own.kind {
+            None => self.event(&own.event),
+            Some(Kind::Start) => {
+                self.has_start = true;
+                self.started = own.run.as_ref().map(|run| Started {
+                    boot_id: short(&run.boot_id),
+                    pid: run.pid,
+                    version: short(&run.version),
+                    host: run.host.as_deref().map(short),
+                });
+            }
+            Some(Kind::Loss) => add(&mut self.losses, &own.lost.unwrap_or_default()),
+            Some(Kind::End) => self.total = Some(own.lost.unwrap_or_default()),
+        }
+    }
+
+    fn event(&mut self, name: &str) {
+        if let Some(count) = self.events.get_mut(name) {
+            *count += 1;
+            return;
+        }
+        let full = self.events.len() >= MOST_NAMES || name.len() > LONGEST_TEXT;
+        let name = if full { "(others)" } else { name };
+        *self.events.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// What there is to say of it.
+    pub fn report(self, run_id: RunId, open: bool) -> RunReport {
+        let mut gaps = Vec::new();
+        let (mut missing, mut gap_count) = (0_u64, 0);
+        for (first, last) in self.seen.gaps(FIRST) {
+            gap_count += 1;
+            missing = missing.saturating_add((last - first).saturating_add(1));
+            if gaps.len() < MOST_GAPS {
+                gaps.push(Gap { first, last });
+            }
+        }
+        let (has_start, has_end) = (self.has_start, self.total.is_some());
+        let lost = self.total.unwrap_or(self.losses);
+        let undeclared = missing.saturating_sub(lost.queue_full.saturating_add(lost.sink));
+        RunReport {
+            run_id,
+            complete: missing == 0 && lost.total == 0 && has_start && (has_end || open),
+            started: self.started,
+            has_start,
+            has_end,
+            first_time: self.first_time,
+            last_time: self.last_time,
+            lines: self.lines,
+            events: self.events.values().sum(),
+            by_event: self.events,
+            last_seq: self.seen.last().unwrap_or(0),
+            missing,
+            undeclared,
+            gap_count,
+            gaps,
+            duplicates: self.duplicates,
+            lost,
+            restart: false,
+        }
+    }
+}
