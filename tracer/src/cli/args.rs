@@ -104,7 +104,9 @@ pub struct Listing {
 
 /// Options of `verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 complete, 1 something is missing or can't be read, 2 usage.")]
+#[command(
+    after_help = "Exit status: 0 complete, 1 something is missing or can't be read, 2 usage."
+)]
 pub struct Verify {
     /// Lines as any JSON format writes them, in any order, also compressed (gzip, zstd),
     /// in syslog's frames or wrapped by a shipper; - for standard input

@@ -70,8 +70,11 @@ pub enum Found {
 pub fn next(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Found> {
     line.clear();
     if input.fill_buf()?.first().is_some_and(u8::is_ascii_digit) {
-        while let Some(digit) =
-            input.fill_buf()?.first().copied().filter(|byte| byte.is_ascii_digit() && line.len() < 9)
+        while let Some(digit) = input
+            .fill_buf()?
+            .first()
+            .copied()
+            .filter(|byte| byte.is_ascii_digit() && line.len() < 9)
         {
             line.push(digit);
             input.consume(1);

@@ -160,7 +160,10 @@ impl fmt::Display for RunReport {
             writeln!(f, "  from {from} to {to}")?;
         }
         let Self { lines, events, duplicates, last_seq, .. } = self;
-        write!(f, "  lines {lines}, last seq {last_seq}, duplicates {duplicates}, events {events}")?;
+        write!(
+            f,
+            "  lines {lines}, last seq {last_seq}, duplicates {duplicates}, events {events}"
+        )?;
         for (name, count) in &self.by_event {
             write!(f, ", {} {count}", escape(name.as_bytes()))?;
         }

@@ -155,8 +155,7 @@ fn a_line_without_end_takes_no_memory_without_end() {
 #[test]
 fn what_is_too_scattered_to_keep_is_an_error() {
     let mut verifier = Verifier::default();
-    let result = (0..=MOST_INTERVALS as u64).try_for_each(|i| {
-        verifier.line("f", i, event(1, 2 * i).as_bytes())
-    });
+    let result = (0..=MOST_INTERVALS as u64)
+        .try_for_each(|i| verifier.line("f", i, event(1, 2 * i).as_bytes()));
     assert!(matches!(result, Err(VerifyError::TooScattered(_))));
 }

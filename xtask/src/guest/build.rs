@@ -35,6 +35,8 @@ pub fn build(
     let built = |args: &[&str]| {
         let mut command = toolchain.cargo(workspace);
         command.args(args).args(["--locked", "--profile", "guest", "--target", arch.target]);
+        // What these bring is built by a C compiler, which there is for this machine only.
+        command.arg("--no-default-features");
         command.arg("--target-dir").arg(&target_dir);
         cargo::executables_of(&mut command, &format!("cargo {} for guests", args.join(" ")))
     };
