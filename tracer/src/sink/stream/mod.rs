@@ -44,6 +44,9 @@ pub struct Stream {
     kept: usize,
     /// It was said that nobody is there.
     missed: bool,
+    /// A connection broke since it last took a chunk: the next one is not made at once.
+    late: bool,
+    backoff: Backoff,
 }
 
 impl Stream {
@@ -59,6 +62,8 @@ impl Stream {
             window: VecDeque::new(),
             kept: 0,
             missed: false,
+            late: false,
+            backoff: Backoff::default(),
         }
     }
 
@@ -85,8 +90,10 @@ impl Stream {
 
     /// Connects, until somebody is there; then sends again what may not have arrived.
     fn connected(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
-        let mut backoff = Backoff::default();
         while self.socket.is_none() {
+            if std::mem::replace(&mut self.late, true) {
+                self.backoff.wait(leash)?;
+            }
             match self.dial(leash).and_then(|socket| {
                 for part in &self.window {
                     write(&socket, part, &mut 0, leash)?;
@@ -99,7 +106,6 @@ impl Stream {
                     if !std::mem::replace(&mut self.missed, true) {
                         log::warn!("{}: {error}; trying again until it is there", self.spec);
                     }
-                    backoff.wait(leash)?;
                 }
             }
         }
@@ -153,6 +159,7 @@ impl Stream {
     /// The connection is of no use any more.
     fn broken(&mut self, error: &io::Error) {
         self.socket = None;
+        self.late = true;
         if !std::mem::replace(&mut self.missed, true) {
             log::warn!("{}: {error}; connecting again", self.spec);
         }
@@ -193,6 +200,8 @@ impl Transport for Stream {
             let cut = ends.iter().rev().find(|(end, _)| *end <= sent);
             sent = if self.spec.resend > 0 { 0 } else { cut.map_or(0, |(end, _)| *end) };
         }
+        self.late = false;
+        self.backoff.reset();
         self.keep(out);
         Delivery::all(chunk)
     }

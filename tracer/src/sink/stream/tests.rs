@@ -82,3 +82,28 @@ fn a_receiver_that_dies_misses_nothing() {
     stream.finish(None).unwrap();
     assert_eq!(receiver.join().unwrap(), (1..100_001).collect());
 }
+
+/// One that reads nothing holds nobody up who has to end, and what it took is known.
+#[test]
+fn a_stuck_receiver_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut stream = stream(&format!("unix:{}", path.display()));
+    let quit = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+    let moved = std::sync::atomic::AtomicU64::new(0);
+    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit) };
+    let chunk = chunk(1..200_000);
+    let delivery = thread::scope(|scope| {
+        let delivering = scope.spawn(|| stream.deliver(&chunk, Some(&leash)));
+        thread::sleep(Duration::from_millis(200));
+        rustix::io::write(&quit, &1u64.to_ne_bytes()).unwrap();
+        delivering.join().unwrap()
+    });
+    assert!(matches!(delivery.result, Err(Halt::Quit)));
+    drop(stream);
+    let mut taken = Vec::new();
+    listener.accept().unwrap().0.read_to_end(&mut taken).unwrap();
+    let whole = taken.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    assert_eq!((delivery.whole, whole > 0, whole < chunk.bytes.len()), (whole, true, true));
+}
