@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::options::{self, Options};
+use super::{
+    options::{self, Options},
+    stream::StreamSocket,
+};
 
 /// Where to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub enum Destination {
     Stdout,
     /// A file, which is appended to.
     File(LogFile),
+    /// A unix or TCP stream socket.
+    Stream(StreamSocket),
 }
 
 /// A file that events are appended to.
@@ -67,7 +72,7 @@ impl Compression {
 
 impl Destination {
     /// The kinds that this program was built with, for people.
-    pub const KINDS: &str = "-, file:PATH";
+    pub const KINDS: &str = "-, file:PATH, unix:PATH, tcp:HOST:PORT";
 
     /// Reads one, as `--write` takes it, without its format.
     ///
@@ -85,6 +90,8 @@ impl Destination {
         }
         match kind {
             "file" => LogFile::parse(address, options).map(Self::File),
+            "unix" => StreamSocket::unix(address, options).map(Self::Stream),
+            "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
             _ => Err(kinds()),
         }
     }
@@ -121,6 +128,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Stdout => f.write_str("standard output"),
             Self::File(file) => file.path.display().fmt(f),
+            Self::Stream(socket) => socket.fmt(f),
         }
     }
 }
@@ -153,6 +161,10 @@ mod tests {
             ("file:/a?size=1", "4K or more"),
             ("file:/a?mode=9", "octal"),
             ("file:/a?size=1M&compress=lzma", "one of gzip"),
+            ("tcp:host", "HOST:PORT"),
+            ("tcp:::1:514", "brackets"),
+            ("tcp:host:0", "HOST:PORT"),
+            ("unix:/a?app=x", "framing=syslog"),
             ("file:/a?sizes=1M", "unknown option sizes: there are size, every"),
         ] {
             let error = Destination::parse(text).unwrap_err();

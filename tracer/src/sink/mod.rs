@@ -6,6 +6,7 @@ mod destination;
 mod file;
 pub mod options;
 mod queue;
+mod stream;
 mod transport;
 mod writer;
 
@@ -18,6 +19,7 @@ use std::{
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
+pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::tally::Tally;
 use chunk::Chunk;
@@ -93,6 +95,7 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
             let watched = watched(log.file())?;
             Ok((Box::new(log), watched))
         }
+        Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)), None)),
     }
 }
 
