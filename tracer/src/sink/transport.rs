@@ -94,11 +94,6 @@ impl Leash<'_> {
     pub fn progress(&self, bytes: usize) {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
-
-    /// Whether it is to give up.
-    pub fn is_over(&self) -> bool {
-        nap(Some(self), Duration::ZERO).is_err()
-    }
 }
 
 /// Waits for a while, unless it is to give up.
