@@ -50,7 +50,8 @@ fn decoded(path: &Path) -> String {
     let fail = |error: &dyn std::error::Error| -> ! { panic!("{}: {error}", path.display()) };
     let mut reader = Reader::open(path).unwrap_or_else(|error| fail(&error));
     let out = NamedTempFile::new().unwrap();
-    let sink = Sink::open(&Destination::File(out.path().to_owned())).unwrap();
+    let sink = Sink::open(&Destination::parse(&format!("file:{}", out.path().display())).unwrap())
+        .unwrap();
     let outputs = vec![Output::new(sink, Encoder::Json)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     pipeline.play(&mut reader, false).unwrap_or_else(|error| fail(&error));

@@ -32,7 +32,8 @@ fn replay(
         Err(error) => return (String::new(), Some(error)),
     };
     let out = NamedTempFile::new().unwrap();
-    let sink = Sink::open(&Destination::File(out.path().to_owned())).unwrap();
+    let sink = Sink::open(&Destination::parse(&format!("file:{}", out.path().display())).unwrap())
+        .unwrap();
     let outputs = vec![Output::new(sink, Encoder::Json)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     let all = set(&mut pipeline);
