@@ -278,8 +278,9 @@ pub struct Output {
     /// Format; auto is table on a terminal and json elsewhere
     #[arg(short, long, value_name = "FORMAT", default_value = "auto")]
     pub output: Format,
-    /// Destination, with a format of its own before a = if it is to have one: - or
-    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640]; repeatable
+    /// Destination, with a format of its own before a = if it is to have one: -,
+    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH or
+    /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M]; repeatable
     #[arg(short, long, value_name = "[FORMAT=]DEST", default_value = "-",
           value_parser = Write::parse)]
     pub write: Vec<Write>,
