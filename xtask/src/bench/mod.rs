@@ -90,7 +90,7 @@ struct Section {
 const SECTIONS: &[Section] = &[
     Section { name: "traced", seconds: 85, measure: cost::traced },
     Section { name: "untraced", seconds: 20, measure: cost::untraced },
-    Section { name: "floor", seconds: 20, measure: floor::measure },
+    Section { name: "floor", seconds: 15, measure: floor::measure },
     Section { name: "peers", seconds: 30, measure: peers::measure },
     Section { name: "replay", seconds: 25, measure: replay::measure },
     Section { name: "start", seconds: 10, measure: start::measure },
