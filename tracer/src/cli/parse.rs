@@ -9,7 +9,10 @@ use tracer_common::{
     registry::{self, EVENTS, Event},
 };
 
-use crate::filter::{Pattern, Term};
+use crate::{
+    filter::{Pattern, Term},
+    sink::options::bytes as size,
+};
 
 /// Largest ring buffer.
 const MAX_BUFFER: u64 = 1 << 30;
@@ -120,18 +123,6 @@ pub fn queue(text: &str) -> Result<usize, String> {
         return Err("a queue takes from 64K to 16G".to_owned());
     }
     usize::try_from(bytes).map_err(|error| error.to_string())
-}
-
-fn size(text: &str) -> Option<u64> {
-    let text = text.strip_suffix("iB").or(text.strip_suffix('B')).unwrap_or(text);
-    let (digits, shift) = match text.as_bytes().last()?.to_ascii_uppercase() {
-        b'K' => (&text[..text.len() - 1], 10),
-        b'M' => (&text[..text.len() - 1], 20),
-        b'G' => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let number: u64 = digits.trim().parse().ok()?;
-    number.checked_mul(1 << shift)
 }
 
 /// A length of time: a number of seconds, or units as in `1m30s`.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     event::{Errno, Event, NANOSECONDS, RunId, optional_start, optional_time, rfc3339},
-    health::{self, Health, Origin},
+    health::{Health, Origin},
 };
 
 /// The version of ECS.
@@ -419,12 +419,10 @@ impl<'a> Process<'a> {
 
 impl<'a> Host<'a> {
     fn new(origin: &'a Origin) -> Self {
-        let run = origin.run.as_ref();
-        let name = run.and_then(|run| run.host.as_deref());
         Self {
-            name,
-            hostname: name,
-            boot: run.map(|health::Run { boot_id, .. }| Boot { id: boot_id }),
+            name: origin.host(),
+            hostname: origin.host(),
+            boot: origin.run.as_ref().map(|run| Boot { id: &run.boot_id }),
             os: Os { kind: "linux", kernel: &origin.stream.kernel },
         }
     }
@@ -432,8 +430,7 @@ impl<'a> Host<'a> {
 
 impl<'a> Agent<'a> {
     fn new(origin: &'a Origin) -> Self {
-        let version = origin.run.as_ref().map(|run| run.version.as_ref());
-        Self { kind: "tracer", version, ephemeral_id: origin.run_id() }
+        Self { kind: "tracer", version: origin.version(), ephemeral_id: origin.run_id() }
     }
 }
 
@@ -464,6 +461,6 @@ impl<'a> End<'a> {
 
 impl<'a> Error<'a> {
     fn new(error: &'a Errno) -> Self {
-        Self { code: &error.name, message: format!("{} (errno {})", error.name, error.errno) }
+        Self { code: &error.name, message: own::text(error) }
     }
 }

@@ -321,7 +321,7 @@ fn of_event<'a>(event: &'a Event, origin: &'a Origin) -> Line<'a, Event> {
         status_id: Some(status_id),
         status: Some(status),
         status_code: error.map(|error| error.name.as_ref()),
-        status_detail: error.map(|error| format!("{} (errno {})", error.name, error.errno)),
+        status_detail: error.map(own::text),
         time: own::when(event).as_millisecond(),
         start_time: event.time.map(Timestamp::as_millisecond),
         end_time: own::end(event).map(Timestamp::as_millisecond),
@@ -392,10 +392,9 @@ fn of_health<'a>(health: &'a Health, origin: &'a Origin) -> Line<'a, Health> {
 
 impl<'a> Metadata<'a> {
     fn new(origin: &'a Origin, seq: u64, code: &'a str, time: Timestamp) -> Self {
-        let version = origin.run.as_ref().map(|run| run.version.as_ref());
         Self {
             version: VERSION,
-            product: Product { name: "tracer", version },
+            product: Product { name: "tracer", version: origin.version() },
             profiles: &["host"],
             uid: Shown(LineId(origin.run_id(), seq)),
             correlation_uid: origin.run_id(),
@@ -452,12 +451,10 @@ impl<'a> Process<'a> {
 
 impl<'a> Device<'a> {
     fn new(origin: &'a Origin) -> Self {
-        let run = origin.run.as_ref();
-        let hostname = run.and_then(|run| run.host.as_deref());
         Self {
-            name: hostname.unwrap_or("unknown"),
-            hostname,
-            boot_uid: run.map(|run| run.boot_id.as_str()),
+            name: origin.host().unwrap_or("unknown"),
+            hostname: origin.host(),
+            boot_uid: origin.run.as_ref().map(|run| run.boot_id.as_str()),
             type_id: 0,
             os: Os { name: "Linux", type_id: 200, kernel_release: &origin.stream.kernel },
         }

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    event::{self, Address, Event, Known, Message, Name, RunId},
+    event::{self, Address, Errno, Event, Known, Message, Name, RunId},
     health::{self, Health},
 };
 
@@ -202,6 +202,11 @@ pub fn ip_version(event: &Event) -> Option<&'static str> {
 pub fn protocol(event: &Event) -> Option<&str> {
     ip_version(event)?;
     socket(event).map(|socket| socket.protocol.as_ref())
+}
+
+/// An error in words.
+pub fn text(error: &Errno) -> String {
+    format!("{} (errno {})", error.name, error.errno)
 }
 
 /// The last part of a path.

@@ -253,7 +253,7 @@ fn of_event<'a>(event: &'a Event, origin: &'a Origin) -> Line<'a, Event> {
         pid_namespace: ns_pid,
         process_name: process.comm.lossy().unwrap_or_default(),
         executable: Executable { path: process.exe.lossy().unwrap_or_default() },
-        host_name: host(origin),
+        host_name: origin.host().unwrap_or_default(),
         container_id: container.unwrap_or_default(),
         container: Container { id: container },
         kubernetes: Kubernetes {},
@@ -304,7 +304,7 @@ fn of_health<'a>(health: &'a Health, origin: &'a Origin) -> Line<'a, Health> {
         pid_namespace: 0,
         process_name: "tracer".into(),
         executable: Executable { path: "".into() },
-        host_name: host(origin),
+        host_name: origin.host().unwrap_or_default(),
         container_id: "",
         container: Container { id: None },
         kubernetes: Kubernetes {},
@@ -322,10 +322,6 @@ fn of_health<'a>(health: &'a Health, origin: &'a Origin) -> Line<'a, Health> {
         args,
         metadata: Metadata { properties: Own(health) },
     }
-}
-
-fn host(origin: &Origin) -> &str {
-    origin.run.as_ref().and_then(|run| run.host.as_deref()).unwrap_or_default()
 }
 
 /// As far as they fit: to the year 2262.

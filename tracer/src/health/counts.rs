@@ -63,14 +63,23 @@ impl Lost {
     }
 
     fn since(self, earlier: Self) -> Self {
+        self.with(earlier, |now, then| now - then)
+    }
+
+    /// With what others were lost.
+    pub fn plus(self, more: Self) -> Self {
+        self.with(more, u64::saturating_add)
+    }
+
+    fn with(self, other: Self, each: impl Fn(u64, u64) -> u64) -> Self {
         Self {
-            total: self.total - earlier.total,
-            ring_full: self.ring_full - earlier.ring_full,
-            pending_full: self.pending_full - earlier.pending_full,
-            missed: self.missed - earlier.missed,
-            malformed: self.malformed - earlier.malformed,
-            queue_full: self.queue_full - earlier.queue_full,
-            sink: self.sink - earlier.sink,
+            total: each(self.total, other.total),
+            ring_full: each(self.ring_full, other.ring_full),
+            pending_full: each(self.pending_full, other.pending_full),
+            missed: each(self.missed, other.missed),
+            malformed: each(self.malformed, other.malformed),
+            queue_full: each(self.queue_full, other.queue_full),
+            sink: each(self.sink, other.sink),
         }
     }
 

@@ -82,6 +82,16 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The machine's name, where it is known.
+    pub fn host(&self) -> Option<&str> {
+        self.run.as_ref()?.host.as_deref()
+    }
+
+    /// The tracer's version, likewise.
+    pub fn version(&self) -> Option<&str> {
+        self.run.as_ref().map(|run| run.version.as_ref())
+    }
+
     /// The run's id, or zeros.
     pub fn run_id(&self) -> RunId {
         self.run.as_ref().map(|run| run.id).unwrap_or_default()

@@ -74,8 +74,6 @@ enum Way {
     Straight { transport: Box<dyn Transport>, outcome: Outcome, error: Option<io::Error> },
     /// By another thread.
     Queued(Queue),
-    /// While one is made the other.
-    Neither,
 }
 
 /// Opens a destination; also what is to be watched of it.
@@ -123,15 +121,18 @@ impl Sink {
     ///
     /// # Errors
     /// [`SinkError`]
-    pub fn queued(mut self, limit: usize, on_full: OnFull, wake: Wake) -> Result<Self, SinkError> {
-        self.way = match std::mem::replace(&mut self.way, Way::Neither) {
+    pub fn queued(self, limit: usize, on_full: OnFull, wake: Wake) -> Result<Self, SinkError> {
+        let Self { destination, watched, chunk, way, over, unsent } = self;
+        let way = match way {
             Way::Straight { transport, .. } => {
-                let queue = Queue::start(transport, limit, on_full, wake);
-                Way::Queued(queue.map_err(|error| self.error(error))?)
+                match Queue::start(transport, limit, on_full, wake) {
+                    Ok(queue) => Way::Queued(queue),
+                    Err(error) => return Err(SinkError { destination, error }),
+                }
             }
-            way => way,
+            queued => queued,
         };
-        Ok(self)
+        Ok(Self { destination, watched, chunk, way, over, unsent })
     }
 
     fn error(&self, error: io::Error) -> SinkError {
@@ -207,7 +208,6 @@ impl Sink {
                     }
                 }
             }
-            Way::Neither => {}
             Way::Queued(queue) => {
                 queue.push(&mut self.chunk, must);
                 self.over = queue.is_over();
@@ -218,7 +218,7 @@ impl Sink {
     /// Whether more events may come now.
     pub fn has_room(&self) -> bool {
         match &self.way {
-            Way::Straight { .. } | Way::Neither => true,
+            Way::Straight { .. } => true,
             Way::Queued(queue) => queue.has_room(),
         }
     }
@@ -226,7 +226,7 @@ impl Sink {
     /// Whether there is room for a health record that can wait.
     pub fn has_reserve(&self) -> bool {
         match &self.way {
-            Way::Straight { .. } | Way::Neither => true,
+            Way::Straight { .. } => true,
             Way::Queued(queue) => queue.has_reserve(),
         }
     }
@@ -236,7 +236,6 @@ impl Sink {
         let error = match &mut self.way {
             Way::Straight { error, .. } => error.take(),
             Way::Queued(queue) => queue.take_error(),
-            Way::Neither => None,
         };
         error.map(|error| {
             self.over = true;
@@ -249,7 +248,6 @@ impl Sink {
         let (mut outcome, waiting) = match &self.way {
             Way::Straight { outcome, .. } => (outcome.clone(), 0),
             Way::Queued(queue) => queue.outcome(),
-            Way::Neither => (Outcome::default(), 0),
         };
         outcome.failed.merge(&self.unsent);
         (outcome, waiting)
@@ -258,7 +256,7 @@ impl Sink {
     /// How long the queue was waited for.
     fn patience(&self) -> Option<Patience> {
         match &self.way {
-            Way::Straight { .. } | Way::Neither => None,
+            Way::Straight { .. } => None,
             Way::Queued(queue) => Some(Patience::new(queue)),
         }
     }
@@ -273,7 +271,6 @@ impl Sink {
         match &mut self.way {
             Way::Straight { transport, .. } => transport.attend(),
             Way::Queued(queue) => queue.attend(),
-            Way::Neither => {}
         }
     }
 
@@ -289,7 +286,6 @@ impl Sink {
                 }
             }
             Way::Queued(queue) => queue.close(),
-            Way::Neither => {}
         }
     }
 
@@ -297,7 +293,7 @@ impl Sink {
     pub fn has_ended(&self) -> bool {
         match &self.way {
             Way::Queued(queue) => queue.has_ended(),
-            Way::Straight { .. } | Way::Neither => true,
+            Way::Straight { .. } => true,
         }
     }
 }

@@ -278,7 +278,7 @@ impl Shared {
     fn deliver(&self, transport: &mut dyn Transport) {
         let leash = Leash { moved: &self.moved, quit: self.quit.as_fd() };
         loop {
-            match self.next(transport.batch()) {
+            match self.next() {
                 Next::Chunk(chunk) => {
                     let delivery = transport.deliver(&chunk, Some(&leash));
                     self.delivered(chunk, delivery);
@@ -298,9 +298,8 @@ impl Shared {
         self.less.notify_all();
     }
 
-    /// What to do next, once there is something. Of chunks, as many together as make a
-    /// batch.
-    fn next(&self, batch: usize) -> Next {
+    /// What to do next, once there is something.
+    fn next(&self) -> Next {
         let mut state = self.lock();
         loop {
             if state.over {
@@ -309,16 +308,7 @@ impl Shared {
             if std::mem::take(&mut state.attend) {
                 return Next::Attend;
             }
-            if let Some(mut chunk) = state.waiting.pop_front() {
-                while let Some(next) = state.waiting.front()
-                    && chunk.bytes.len() + next.bytes.len() <= batch
-                    && let Some(mut next) = state.waiting.pop_front()
-                {
-                    chunk.append(&mut next);
-                    if state.spare.len() < SPARE {
-                        state.spare.push(next);
-                    }
-                }
+            if let Some(chunk) = state.waiting.pop_front() {
                 let chunk = Arc::new(chunk);
                 state.writing = Some(Arc::clone(&chunk));
                 return Next::Chunk(chunk);

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 
 use super::chunk::Chunk;
 
@@ -33,11 +36,6 @@ pub trait Transport: Send {
 
     /// Waits from now on so that the leash can end it, where that takes preparation.
     fn make_interruptible(&mut self) {}
-
-    /// Bytes that are best delivered at a time, where so many wait.
-    fn batch(&self) -> usize {
-        super::CHUNK
-    }
 }
 
 /// What became of a chunk.
@@ -96,24 +94,40 @@ impl Leash<'_> {
     }
 }
 
+/// Waits until a descriptor is ready, if there is one, but no longer than so; says what came
+/// of it, which is nothing where the time was over first.
+///
+/// # Errors
+/// [`Halt`]: it is to give up, or can't wait.
+pub fn wait(
+    ready: Option<(BorrowedFd<'_>, PollFlags)>,
+    most: Option<Duration>,
+    leash: Option<&Leash<'_>>,
+) -> Result<PollFlags, Halt> {
+    let time = most.map(|most| Timespec {
+        tv_sec: most.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: most.subsec_nanos().into(),
+    });
+    let quit = leash.map(|leash| (leash.quit, PollFlags::IN));
+    let polled = |what: Option<_>| what.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags));
+    let mut all: Vec<_> = polled(quit).into_iter().chain(polled(ready)).collect();
+    while let Err(error) = poll(&mut all, time.as_ref()) {
+        if error != Errno::INTR {
+            return Err(Halt::Failed(error.into()));
+        }
+    }
+    if leash.is_some() && !all[0].revents().is_empty() {
+        return Err(Halt::Quit);
+    }
+    Ok(ready.and(all.last()).map_or(PollFlags::empty(), PollFd::revents))
+}
+
 /// Waits for a while, unless it is to give up.
 ///
 /// # Errors
-/// [`Halt::Quit`]
+/// [`Halt`]
 pub fn nap(leash: Option<&Leash<'_>>, time: Duration) -> Result<(), Halt> {
-    let Some(leash) = leash else {
-        std::thread::sleep(time);
-        return Ok(());
-    };
-    let mut quit = [PollFd::from_borrowed_fd(leash.quit, PollFlags::IN)];
-    let time = Timespec {
-        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: time.subsec_nanos().into(),
-    };
-    match poll(&mut quit, Some(&time)) {
-        Ok(0) | Err(_) => Ok(()),
-        Ok(_) => Err(Halt::Quit),
-    }
+    wait(None, Some(time), leash).map(drop)
 }
 
 /// How long to wait before the next attempt: longer each time, and not for all alike.

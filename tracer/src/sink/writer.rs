@@ -3,11 +3,15 @@
 use std::{
     fs::File,
     io::{self, IsTerminal, Write},
-    os::{fd::AsRawFd, unix::fs::FileTypeExt},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::FileTypeExt,
+    },
+    time::Duration,
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::PollFlags,
     fs::{Mode, OFlags},
     net::SendFlags,
     pipe::{PIPE_BUF, fcntl_getpipe_size, fcntl_setpipe_size},
@@ -15,7 +19,7 @@ use rustix::{
 
 use super::{
     chunk::Chunk,
-    transport::{Delivery, Halt, Leash, Transport},
+    transport::{Delivery, Halt, Leash, Transport, wait},
 };
 
 /// Bytes that a pipe is asked to hold: what Linux allows anybody unless told otherwise
@@ -23,7 +27,7 @@ use super::{
 const PIPE: usize = 1 << 20;
 /// How soon to look again whether a pipe has room for a line that is longer than what
 /// poll(2) vouches for.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How to write without waiting, where there is a way.
 enum Way {
@@ -160,32 +164,14 @@ impl Writer {
 
     /// Waits until the file takes more.
     fn wait(&self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
-        let file = PollFd::new(&self.file, PollFlags::OUT);
-        match leash {
-            None => polled(poll(&mut [file], None)),
-            Some(leash) => {
-                let quit = PollFd::from_borrowed_fd(leash.quit, PollFlags::IN);
-                let mut both = [quit, file];
-                let waited = poll(&mut both, None);
-                if both[0].revents().is_empty() { polled(waited) } else { Err(Halt::Quit) }
-            }
-        }
+        wait(Some((self.file.as_fd(), PollFlags::OUT)), None, leash).map(drop)
     }
 
     /// Waits for a moment.
     fn look_again(&self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
         // Of the pipe, only that its reader is gone.
-        let file = PollFd::new(&self.file, PollFlags::empty());
-        let quit = match leash {
-            None => PollFd::new(&self.file, PollFlags::empty()),
-            Some(leash) => PollFd::from_borrowed_fd(leash.quit, PollFlags::IN),
-        };
-        let mut both = [quit, file];
-        let waited = poll(&mut both, Some(&LOOK));
-        if !both[1].revents().is_empty() {
-            return Err(Halt::Failed(io::ErrorKind::BrokenPipe.into()));
-        }
-        if both[0].revents().is_empty() { polled(waited) } else { Err(Halt::Quit) }
+        let came = wait(Some((self.file.as_fd(), PollFlags::empty())), Some(LOOK), leash)?;
+        if came.is_empty() { Ok(()) } else { Err(Halt::Failed(io::ErrorKind::BrokenPipe.into())) }
     }
 
     /// Cuts a part of a line off the end of the file.
@@ -203,13 +189,6 @@ impl Writer {
 /// Bytes up to the end of the last whole line.
 fn whole_lines(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
-}
-
-fn polled(result: rustix::io::Result<usize>) -> Result<(), Halt> {
-    match result {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(Halt::Failed(error.into())),
-    }
 }
 
 /// As many whole lines as the pipe has room for, at least one; a line that is longer

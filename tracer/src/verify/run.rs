@@ -41,20 +41,6 @@ fn short(text: &str) -> String {
     text.chars().take(LONGEST_TEXT).collect()
 }
 
-fn add(sum: &mut Lost, more: &Lost) {
-    for (sum, more) in [
-        (&mut sum.total, more.total),
-        (&mut sum.ring_full, more.ring_full),
-        (&mut sum.pending_full, more.pending_full),
-        (&mut sum.missed, more.missed),
-        (&mut sum.malformed, more.malformed),
-        (&mut sum.queue_full, more.queue_full),
-        (&mut sum.sink, more.sink),
-    ] {
-        *sum = sum.saturating_add(more);
-    }
-}
-
 impl Run {
     pub fn intervals(&self) -> usize {
         self.seen.intervals()
@@ -87,7 +73,7 @@ impl Run {
                     host: run.host.as_deref().map(short),
                 });
             }
-            Some(Kind::Loss) => add(&mut self.losses, &own.lost.unwrap_or_default()),
+            Some(Kind::Loss) => self.losses = self.losses.plus(own.lost.unwrap_or_default()),
             Some(Kind::End) => self.total = Some(own.lost.unwrap_or_default()),
         }
     }

@@ -36,7 +36,7 @@ const LOADS: &[Load<'_>] = &[
 const FEW_LOADS: &[Load<'_>] = &[EAGAIN, LOADS[1]];
 /// Calls of a burst, fewer where each has many messages, and the pause after it: two of the
 /// longest waits of a tracer that is not woken.
-pub const BURSTS: &[&str] = &["--burst", "16000", "--pause", "45"];
+const BURSTS: &[&str] = &["--burst", "16000", "--pause", "45"];
 /// What the time is divided among: two hooks attach nearly everywhere, all hardly.
 const GROUPS: usize = LOADS.len() + FEW_LOADS.len() + 1;
 
@@ -82,7 +82,7 @@ pub fn pairs(
 }
 
 /// Adds a row of what is added, in nanoseconds.
-fn added(suite: &mut Suite, section: &str, what: String, measured: Measured) {
+pub fn added(suite: &mut Suite, section: &str, what: String, measured: Measured) {
     let Measured { pairs, lost, failed } = measured;
     if let Some(error) = failed {
         suite.report.skip(format!("{section}, {what}"), format!("{error:#}"));

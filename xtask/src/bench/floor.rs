@@ -4,7 +4,11 @@
 
 use anyhow::Result;
 
-use super::{Suite, cost::BURSTS, report::Row, stats::Pairs, watcher::Watcher};
+use super::{
+    Suite,
+    cost::{added, pairs},
+    watcher::Watcher,
+};
 
 /// Stages, in their order, and what each has more than the one before.
 const STAGES: &[(&str, &str)] = &[
@@ -22,30 +26,14 @@ pub fn measure(suite: &mut Suite) -> Result<()> {
         ("eagain", STAGES, "EAGAIN, --detail call"),
         ("getppid", &STAGES[..1], "getppid, which nobody traces"),
     ] {
-        let millis = suite.millis.to_string();
-        let load = [&[load, "--clock", "cpu", "--millis", &millis][..], BURSTS].concat();
-        let deadline = suite.deadline(2);
-        let (mut floors, mut ours) = (vec![Pairs::default(); stages.len()], Pairs::default());
-        for round in 0..suite.rounds {
-            if round > 0 && std::time::Instant::now() > deadline {
-                break;
-            }
-            let time =
-                |watcher, args: &[&str]| suite.bench.run(watcher, args)?.figure("ns_per_call");
-            for ((stage, _), pairs) in stages.iter().zip(&mut floors) {
-                let bare = time(Watcher::Nobody, &load)?;
-                let args = [&load[..], &["--floor", stage]].concat();
-                pairs.0.push((bare, time(Watcher::Nobody, &args)?));
-            }
-            let bare = time(Watcher::Nobody, &load)?;
-            ours.0.push((bare, time(Watcher::Tracer(&["--detail", "call"]), &load)?));
-        }
-        let floors = stages.iter().map(|(_, what)| (*what).to_owned()).zip(floors);
-        for (what, pairs) in floors.chain([(format!("tracer: {what}"), ours)]) {
-            let Some(value) = pairs.added() else { continue };
-            let section = format!("the floor: added per call, {}", load[0]);
-            let (unit, note) = ("ns".to_owned(), String::new());
-            suite.report.row(Row { section, what, unit, bare: pairs.bare(), value, note });
+        let tracer = Watcher::Tracer(&["--detail", "call"]);
+        let watchers = stages.iter().map(|(stage, _)| Watcher::Floor(stage)).chain([tracer]);
+        let watchers: Vec<_> = watchers.collect();
+        let measured = pairs(suite, &watchers, &[load, "--clock", "cpu"], suite.deadline(2))?;
+        let names = stages.iter().map(|(_, what)| (*what).to_owned());
+        let section = format!("the floor: added per call, {load}");
+        for (what, measured) in names.chain([format!("tracer: {what}")]).zip(measured) {
+            added(suite, &section, what, measured);
         }
     }
     Ok(())

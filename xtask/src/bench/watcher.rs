@@ -38,6 +38,8 @@ pub enum Watcher<'a> {
     Nobody,
     /// The tracer, with these options.
     Tracer(&'a [&'a str]),
+    /// The least programs, up to this stage, which the workload brings itself.
+    Floor(&'a str),
     /// Somebody else's.
     Peer(&'a Peer),
 }
@@ -105,6 +107,10 @@ impl Bench {
     pub fn run(&self, watcher: Watcher<'_>, args: &[&str]) -> Result<Run> {
         match watcher {
             Watcher::Nobody => Ok(Run { said: said_by(&mut self.command(args))?, end: None }),
+            Watcher::Floor(stage) => {
+                let args = [args, &["--floor", stage]].concat();
+                Ok(Run { said: said_by(&mut self.command(&args))?, end: None })
+            }
             Watcher::Peer(peer) => Ok(Run { said: peer.around(self, args)?, end: None }),
             Watcher::Tracer(options) => {
                 let file = format!("file:{}", self.folder.path().join("events").display());

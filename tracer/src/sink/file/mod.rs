@@ -82,13 +82,18 @@ impl Log {
         self.size > 0 && period(self.spec.rotation.every, SystemTime::now()) != self.period
     }
 
+    /// Whether it is too early to try once more.
+    fn failed_lately(&self) -> bool {
+        self.failed.is_some_and(|when| when.elapsed() < AGAIN)
+    }
+
     /// Sets the file aside and begins another one. Where that can't be done, lines go on
     /// into this one.
     fn set_aside(&mut self) {
-        let Some(aside) = &mut self.aside else { return };
-        if self.failed.is_some_and(|when| when.elapsed() < AGAIN) {
+        if self.failed_lately() {
             return;
         }
+        let Some(aside) = &mut self.aside else { return };
         self.failed = None;
         let moved = aside.take(self.writer.file());
         if let Err(error) = moved.and_then(|()| self.reopen()) {
@@ -105,7 +110,7 @@ impl Log {
         let Some(limit) = self.spec.rotation.size.filter(|_| self.aside.is_some()) else {
             return all;
         };
-        if self.failed.is_some_and(|when| when.elapsed() < AGAIN) {
+        if self.failed_lately() {
             return all;
         }
         let room = usize::try_from(limit.saturating_sub(self.size)).unwrap_or(usize::MAX);

@@ -9,12 +9,12 @@ use std::{
     collections::VecDeque,
     io::{self, Write},
     net::ToSocketAddrs,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::PollFlags,
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
@@ -24,7 +24,7 @@ use rustix::{
 
 use super::{
     chunk::Chunk,
-    transport::{Backoff, Delivery, Halt, Leash, Transport},
+    transport::{Backoff, Delivery, Halt, Leash, Transport, wait},
 };
 pub use spec::{Peer, StreamSocket, Syslog};
 
@@ -133,7 +133,11 @@ impl Stream {
                     let socket = opened(family)?;
                     let made = match connect(&socket, &address) {
                         Err(Errno::INPROGRESS) => {
-                            wait(&socket, PollFlags::OUT, Some(CONNECT), leash).and_then(|_| {
+                            let out = Some((socket.as_fd(), PollFlags::OUT));
+                            wait(out, Some(CONNECT), leash).and_then(|came| {
+                                if came.is_empty() {
+                                    return Err(failed(Errno::TIMEDOUT));
+                                }
                                 match sockopt::socket_error(&socket) {
                                     Ok(Ok(())) => Ok(()),
                                     Ok(Err(error)) | Err(error) => Err(failed(error)),
@@ -231,30 +235,6 @@ fn opened(family: AddressFamily) -> Result<OwnedFd, Halt> {
     socket_with(family, SocketType::STREAM, flags, None).map_err(failed)
 }
 
-/// Waits for the socket, and says what came.
-fn wait(
-    socket: &OwnedFd,
-    what: PollFlags,
-    most: Option<Duration>,
-    leash: Option<&Leash<'_>>,
-) -> Result<PollFlags, Halt> {
-    let time = most.map(|most| Timespec {
-        tv_sec: most.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: most.subsec_nanos().into(),
-    });
-    let mut both = vec![PollFd::new(socket, what)];
-    both.extend(leash.map(|leash| PollFd::from_borrowed_fd(leash.quit, PollFlags::IN)));
-    match poll(&mut both, time.as_ref()) {
-        Ok(0) => return Err(Halt::Failed(io::ErrorKind::TimedOut.into())),
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    if both.get(1).is_some_and(|quit| !quit.revents().is_empty()) {
-        return Err(Halt::Quit);
-    }
-    Ok(both[0].revents())
-}
-
 /// Reads away what the peer says; an error once it has closed its end.
 fn alive(socket: &OwnedFd) -> Result<(), Halt> {
     let mut said = [0; 512];
@@ -285,7 +265,10 @@ fn write(
                 }
             }
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => drop(wait(socket, PollFlags::OUT | PollFlags::IN, None, leash)?),
+            Err(Errno::AGAIN) => {
+                let either = PollFlags::OUT | PollFlags::IN;
+                wait(Some((socket.as_fd(), either)), None, leash)?;
+            }
             Err(error) => return Err(failed(error)),
         }
     }
@@ -302,11 +285,9 @@ fn closes(socket: &OwnedFd, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                match wait(socket, PollFlags::IN, Some(left), leash) {
-                    Err(Halt::Failed(error)) if error.kind() == io::ErrorKind::TimedOut => {
-                        return Ok(());
-                    }
-                    other => drop(other?),
+                let came = wait(Some((socket.as_fd(), PollFlags::IN)), Some(left), leash)?;
+                if came.is_empty() {
+                    return Ok(());
                 }
             }
             Err(error) => return Err(failed(error)),
