@@ -11,7 +11,7 @@ use tracer::{
     catalog::schema,
     decode,
     encode::Encoder,
-    event::{Event, Text},
+    event::{Event, RunId, Text},
     health::{Counts, Health, Kind, Origin, Report, Run},
     pipeline::{Output, Pipeline},
     record,
@@ -84,8 +84,8 @@ fn recordings() -> Vec<std::path::PathBuf> {
 fn played(path: &Path, encoder: Encoder) -> String {
     let mut reader = Reader::open(path).unwrap();
     let out = NamedTempFile::new().unwrap();
-    let sink = Sink::open(&Destination::parse(&format!("file:{}", out.path().display())).unwrap())
-        .unwrap();
+    let destination = Destination::parse(&format!("file:{}", out.path().display())).unwrap();
+    let sink = Sink::open(&destination, RunId::default()).unwrap();
     let outputs = vec![Output::new(sink, encoder)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     pipeline.play(&mut reader, false).unwrap();

@@ -12,6 +12,7 @@ use std::{fs, path::Path};
 use tempfile::NamedTempFile;
 use tracer::{
     encode::Encoder,
+    event::RunId,
     pipeline::{Output, Pipeline},
     recording::Reader,
     sink::{Destination, Sink},
@@ -50,8 +51,8 @@ fn decoded(path: &Path) -> String {
     let fail = |error: &dyn std::error::Error| -> ! { panic!("{}: {error}", path.display()) };
     let mut reader = Reader::open(path).unwrap_or_else(|error| fail(&error));
     let out = NamedTempFile::new().unwrap();
-    let sink = Sink::open(&Destination::parse(&format!("file:{}", out.path().display())).unwrap())
-        .unwrap();
+    let destination = Destination::parse(&format!("file:{}", out.path().display())).unwrap();
+    let sink = Sink::open(&destination, RunId::default()).unwrap();
     let outputs = vec![Output::new(sink, Encoder::Json)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     pipeline.play(&mut reader, false).unwrap_or_else(|error| fail(&error));

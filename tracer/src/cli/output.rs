@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     encode::{Encoder, table::Table},
+    event::RunId,
     filter::Criteria,
     pipeline::Output,
     sink::{Destination, Sink},
@@ -19,13 +20,13 @@ use crate::{
 /// Width of a table that goes to no terminal.
 const WIDTH: usize = 120;
 
-/// Opens every destination.
-pub fn open(options: &args::Output) -> Result<Vec<Output>, Failure> {
+/// Opens every destination, for lines of that run.
+pub fn open(options: &args::Output, run: RunId) -> Result<Vec<Output>, Failure> {
     options
         .write
         .iter()
         .map(|write| {
-            let sink = Sink::open(&write.destination).map_err(Failure::Sink)?;
+            let sink = Sink::open(&write.destination, run).map_err(Failure::Sink)?;
             let format = write.format.unwrap_or(options.output);
             Ok(Output::new(sink, encoder(format, options.color, &write.destination)))
         })

@@ -29,8 +29,9 @@ pub fn run(options: args::Replay) -> Result<ExitCode, Failure> {
     };
     let mut reader = open(&options.file).and_then(Reader::new).map_err(fail)?;
     log_origin(&reader.header);
-    let outputs = output::open(&options.output)?;
     let header = &reader.header;
+    let run = header.run.as_ref().map(|run| run.id).unwrap_or_default();
+    let outputs = output::open(&options.output, run)?;
     let mut stream = header.stream.clone();
     let chosen = &options.select.events;
     stream.events.retain(|name| chosen.is_empty() || chosen.iter().any(|e| e.name == name));

@@ -44,7 +44,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     let detail = detail_of(&options.capture)?;
     let divided = divide(&options)?;
     log::info!("{}", divided.describe());
-    let outputs = output::open(&options.output)?;
+    let run = this_run()?;
+    let outputs = output::open(&options.output, run.id)?;
     let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
     let outputs = queued(outputs, &options, &signals)?;
     let divert = options.output.write.iter().any(|write| write.destination == Destination::Stdout);
@@ -90,7 +91,6 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         kernel_copies: (options.capture.detail == Detail::Full)
             .then(|| live.plan().copies.names().map(Into::into).collect()),
     };
-    let run = this_run()?;
     let mut pipeline = Pipeline::new(stream, clock, outputs);
     pipeline.origin.run = Some(run);
     pipeline.filter = divided.user.clone();

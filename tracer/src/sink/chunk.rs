@@ -1,6 +1,6 @@
 //! Whole lines that wait to be delivered, handed over as they are.
 
-use crate::tally::Tally;
+use crate::{event::RunId, tally::Tally};
 
 /// Bytes that a chunk is about as long as, where there is much to write.
 pub const CHUNK: usize = 256 << 10;
@@ -30,6 +30,8 @@ pub struct Caller {
 pub struct Chunk {
     /// The lines; the last one may be under way.
     pub bytes: Vec<u8>,
+    /// The run that they are of: with a line's number its name among all lines.
+    pub run: RunId,
     lines: Vec<Line>,
 }
 
@@ -39,7 +41,7 @@ impl Chunk {
         self.lines.push(Line { end: self.bytes.len(), seq, caller });
     }
 
-    /// Takes over another chunk's lines.
+    /// Takes over the lines of another chunk of the same run.
     pub fn append(&mut self, other: &mut Self) {
         let start = self.bytes.len();
         self.bytes.append(&mut other.bytes);

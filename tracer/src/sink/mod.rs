@@ -21,7 +21,7 @@ pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
 pub use stream::{Peer, StreamSocket, Syslog};
 
-use crate::tally::Tally;
+use crate::{event::RunId, tally::Tally};
 use chunk::Chunk;
 use queue::{Patience, Queue};
 use transport::{Halt, Transport};
@@ -60,6 +60,7 @@ pub struct Sink {
     destination: Destination,
     /// A pipe or the like, whose reader may go away.
     watched: Option<File>,
+    run: RunId,
     chunk: Chunk,
     way: Way,
     /// Nothing is written any more, as far as is known.
@@ -98,16 +99,17 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
 }
 
 impl Sink {
-    /// Opens a destination, which is written to at once.
+    /// Opens a destination, which is written to at once, for lines of that run.
     ///
     /// # Errors
     /// [`SinkError`]
-    pub fn open(destination: &Destination) -> Result<Self, SinkError> {
+    pub fn open(destination: &Destination, run: RunId) -> Result<Self, SinkError> {
         let (transport, watched) = open(destination)
             .map_err(|error| SinkError { destination: destination.clone(), error })?;
         Ok(Self {
             destination: destination.clone(),
             watched,
+            run,
             chunk: Chunk::default(),
             way: Way::Straight { transport, outcome: Outcome::default(), error: None },
             over: false,
@@ -122,7 +124,7 @@ impl Sink {
     /// # Errors
     /// [`SinkError`]
     pub fn queued(self, limit: usize, on_full: OnFull, wake: Wake) -> Result<Self, SinkError> {
-        let Self { destination, watched, chunk, way, over, unsent } = self;
+        let Self { destination, watched, run, chunk, way, over, unsent } = self;
         let way = match way {
             Way::Straight { transport, .. } => {
                 match Queue::start(transport, limit, on_full, wake) {
@@ -132,7 +134,7 @@ impl Sink {
             }
             queued => queued,
         };
-        Ok(Self { destination, watched, chunk, way, over, unsent })
+        Ok(Self { destination, watched, run, chunk, way, over, unsent })
     }
 
     fn error(&self, error: io::Error) -> SinkError {
@@ -191,6 +193,7 @@ impl Sink {
         if self.chunk.bytes.is_empty() {
             return;
         }
+        self.chunk.run = self.run;
         match &mut self.way {
             Way::Straight { transport, outcome, error } => {
                 if self.over {

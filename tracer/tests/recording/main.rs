@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 use tracer::{
     encode::Encoder,
+    event::RunId,
     pipeline::{Output, Pipeline},
     recording::{
         Reader, RecordingError,
@@ -32,8 +33,8 @@ fn replay(
         Err(error) => return (String::new(), Some(error)),
     };
     let out = NamedTempFile::new().unwrap();
-    let sink = Sink::open(&Destination::parse(&format!("file:{}", out.path().display())).unwrap())
-        .unwrap();
+    let destination = Destination::parse(&format!("file:{}", out.path().display())).unwrap();
+    let sink = Sink::open(&destination, RunId::default()).unwrap();
     let outputs = vec![Output::new(sink, Encoder::Json)];
     let mut pipeline = Pipeline::new(reader.header.stream.clone(), reader.header.clock, outputs);
     let all = set(&mut pipeline);

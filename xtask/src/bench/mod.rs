@@ -130,7 +130,7 @@ pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
             // What can't be had is named where it would be measured.
             setup::install(workspace, &[Part::Bench])?;
         }
-        let programs = [run::build(workspace)?, build_workload(workspace)?];
+        let programs = [run::build(workspace, &[])?, build_workload(workspace)?];
         return again_as_root(workspace, &privilege, &programs);
     };
     let (tracer, workload) = (tracer.clone(), workload.clone());

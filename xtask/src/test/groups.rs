@@ -60,7 +60,12 @@ fn fmt(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcom
 }
 
 fn clippy(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {
-    component(workspace, "clippy", "clippy", &["--all-targets", "--locked", "--", "-D", "warnings"])
+    component(
+        workspace,
+        "clippy",
+        "clippy",
+        &["--all-targets", "--locked", "--features", "tracer/full", "--", "-D", "warnings"],
+    )
 }
 
 fn component(workspace: &Workspace, name: &str, command: &str, args: &[&str]) -> Result<Outcome> {
@@ -92,6 +97,7 @@ fn unit(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outco
     let mut test = cargo::stable(workspace);
     test.args(["test", "--locked", "--no-fail-fast"]);
     test.args(["--package", "tracer-common", "--package", "tracer", "--package", "xtask"]);
+    test.args(["--features", "tracer/full"]);
     cargo::succeed(&mut test, "cargo test")?;
     Ok(Outcome::Ok)
 }
