@@ -1,0 +1,37 @@
+//! The recipes that are shipped in `tracer/recipes`, run with the software that they are
+//! for: what comes out at the far end, as `tracer verify` and as others find it.
+
+mod receivers;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tests::tracer;
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+fn recipes() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+    workspace.join("tracer/recipes")
+}
+
+/// A recipe as it is shipped but for these paths and ports, each of which is in it.
+fn recipe(name: &str, own: &[(&str, &str)]) -> String {
+    let text = fs::read_to_string(recipes().join(name)).expect("a recipe");
+    own.iter().fold(text, |text, (shipped, here)| {
+        assert!(text.contains(shipped), "no {shipped} in {name}");
+        text.replace(shipped, here)
+    })
+}
+
+/// What `tracer verify` says, and its exit status.
+fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
+    let mut command = Command::new(tracer::binary());
+    let output = command.args(["verify", "-o", "json"]).args(files).output().expect("a tracer");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let report = serde_json::from_slice(&output.stdout);
+    (report.unwrap_or_else(|error| panic!("{error}: {said}")), output.status.code())
+}
