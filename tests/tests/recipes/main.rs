@@ -1,6 +1,7 @@
 //! The recipes that are shipped in `tracer/recipes`, run with the software that they are
 //! for: what comes out at the far end, as `tracer verify` and as others find it.
 
+mod duckdb;
 mod receivers;
 mod sigma;
 
