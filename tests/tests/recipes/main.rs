@@ -2,6 +2,7 @@
 //! for: what comes out at the far end, as `tracer verify` and as others find it.
 
 mod duckdb;
+mod logrotate;
 mod receivers;
 mod sigma;
 
