@@ -3,11 +3,13 @@
 
 mod duckdb;
 mod logrotate;
+mod nats;
 mod receivers;
 mod sigma;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +30,12 @@ fn recipe(name: &str, own: &[(&str, &str)]) -> String {
         assert!(text.contains(shipped), "no {shipped} in {name}");
         text.replace(shipped, here)
     })
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
 }
 
 /// What `tracer verify` says, and its exit status.

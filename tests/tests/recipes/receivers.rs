@@ -1,7 +1,6 @@
 //! Daemons that write what they receive into a file, and are killed while they do.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,16 +14,11 @@ use tests::stream::count;
 use tests::tools::Daemon;
 use tests::tracer::{Attached, Waiting};
 
-use crate::{WORKLOAD, recipe, verify};
+use crate::{WORKLOAD, free_port, recipe, verify};
 
 const CALLS: u64 = 30_000;
 /// Messages of one call, whose event is longer than 64 KiB.
 const BATCH: &str = "1024";
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
-}
 
 fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
