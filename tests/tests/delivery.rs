@@ -1,31 +1,20 @@
 //! What comes out at the far end of destinations, as `tracer verify` finds it: rotated
 //! files, receivers that die, a tracer that is killed, a queue that was full.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tests::skip::require_root_bpf;
 use tests::stream::count;
-use tests::tracer::{self, Attached, Waiting};
+use tests::tracer::{Attached, Waiting, verify};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const CALLS: u64 = 30_000;
-
-/// What `tracer verify` says, and its exit status.
-fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
-    let mut command = Command::new(tracer::binary());
-    let output = command.args(["verify", "-o", "json"]).args(files).output().expect("a tracer");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let report = serde_json::from_slice(&output.stdout);
-    (report.unwrap_or_else(|error| panic!("{error}: {said}")), output.status.code())
-}
 
 /// Traces a flood of calls with these options, to its end.
 fn flood(options: &[&str]) -> String {
@@ -81,10 +70,16 @@ fn a_receiver_that_dies_twice_misses_nothing() {
     let path = |name: &str| folder.path().join(name);
     let (socket, received) = (path("socket"), path("received"));
     let write = format!("unix:{}", socket.display());
+    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
+    let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid(), "-w", &write];
+    let mut attached = Attached::start(&own);
+    let waits = |line: &str| line.contains("trying again");
+    // It may have said so before it said that it is attached.
+    if !waits(&attached.tracer.stderr.text()) {
+        attached.tracer.stderr.wait_for("nobody to be there", waits);
+    }
     let to = received.clone();
     let receiver = thread::spawn(move || {
-        // The tracer has begun to wait.
-        thread::sleep(Duration::from_millis(300));
         for lines in [2_000, 9_000, usize::MAX] {
             let _ = fs::remove_file(&socket);
             let listener = UnixListener::bind(&socket).expect("our own folder");
@@ -96,9 +91,10 @@ fn a_receiver_that_dies_twice_misses_nothing() {
             }
         }
     });
-    let said = flood(&["-w", &write]);
+    assert_eq!(count(&waiting.go()[0], "calls"), CALLS);
+    attached.tracer.signal(libc::SIGINT);
+    attached.tracer.finish().expect_code(0);
     receiver.join().expect("the receiver");
-    assert!(said.contains("trying again") && said.contains("connected"), "{said}");
     let (report, code) = verify(&[&received]);
     let run = &report["runs"][0];
     assert_eq!((code, count(run, "events")), (Some(0), CALLS), "{report}");

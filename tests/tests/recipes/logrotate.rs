@@ -12,11 +12,12 @@ use tests::child::Running;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
-use tests::tracer::{Attached, Waiting};
+use tests::tracer::{Attached, Waiting, verify};
 
-use crate::{WORKLOAD, recipe, verify};
+use crate::{WORKLOAD, recipe};
 
-const CALLS: u64 = 60_000;
+/// Of each workload.
+const CALLS: u64 = 15_000;
 const TIMES: usize = 3;
 
 #[test]
@@ -35,9 +36,12 @@ fn what_logrotate_sets_aside_is_complete() {
     let [events, config, state] =
         ["events.json", "conf", "state"].map(|name| folder.path().join(name));
     let write = format!("file:{}", events.display());
-    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
-    let own = ["--detail", "call", "--buffer", "64M", "--queue", "256M", "--pid", &waiting.pid()];
-    let attached = Attached::start(&[&own[..], &["-w", &write]].concat());
+    let scenario = ["flood", "--count", &CALLS.to_string()];
+    let mut waiting = [(); TIMES + 1].map(|()| Waiting::start(WORKLOAD, &scenario)).into_iter();
+    let own = ["--detail", "call", "--buffer", "64M", "--queue", "256M", "-w", &write];
+    let pids: Vec<_> = waiting.as_slice().iter().map(Waiting::pid).collect();
+    let pids: Vec<_> = pids.iter().flat_map(|pid| ["--pid", pid]).collect();
+    let attached = Attached::start(&[&own[..], &pids].concat());
     let tell = format!("kill -HUP {}", attached.tracer.id());
     let here = folder.path().to_str().expect("a path in UTF-8");
     // There is no service of this tracer.
@@ -46,8 +50,8 @@ fn what_logrotate_sets_aside_is_complete() {
     fs::write(&config, text).expect("our own folder");
     fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).expect("our own file");
 
-    let calling = thread::spawn(move || waiting.go());
-    for _ in 0..TIMES {
+    for waiting in waiting.by_ref().take(TIMES) {
+        let calling = thread::spawn(move || waiting.go());
         let start = Instant::now();
         while fs::metadata(&events).map_or(0, |file| file.len()) < 1 << 20 {
             assert!(start.elapsed() < Duration::from_secs(20), "events come");
@@ -56,8 +60,10 @@ fn what_logrotate_sets_aside_is_complete() {
         let mut command = logrotate.command(&[]);
         command.arg("--force").arg("--state").args([&state, &config]);
         Running::start(command).finish().expect_code(0);
+        assert_eq!(count(&calling.join().expect("the workload")[0], "calls"), CALLS);
     }
-    assert_eq!(count(&calling.join().expect("the workload")[0], "calls"), CALLS);
+    // Into the last one.
+    waiting.for_each(|waiting| assert_eq!(count(&waiting.go()[0], "calls"), CALLS));
     attached.tracer.signal(libc::SIGINT);
     attached.tracer.finish().expect_code(0);
 
@@ -71,5 +77,6 @@ fn what_logrotate_sets_aside_is_complete() {
     let (report, code) = verify(&pieces);
     assert_eq!((code, &report["complete"]), (Some(0), &Value::Bool(true)), "{report}");
     let run = &report["runs"][0];
-    assert_eq!((count(run, "events"), count(run, "duplicates")), (CALLS, 0), "{report}");
+    let calls = CALLS * (TIMES as u64 + 1);
+    assert_eq!((count(run, "events"), count(run, "duplicates")), (calls, 0), "{report}");
 }

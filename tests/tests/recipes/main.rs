@@ -7,14 +7,9 @@ mod nats;
 mod receivers;
 mod sigma;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use serde_json::Value;
-use tests::tracer;
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
@@ -36,13 +31,4 @@ fn recipe(name: &str, own: &[(&str, &str)]) -> String {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
-}
-
-/// What `tracer verify` says, and its exit status.
-fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
-    let mut command = Command::new(tracer::binary());
-    let output = command.args(["verify", "-o", "json"]).args(files).output().expect("a tracer");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let report = serde_json::from_slice(&output.stdout);
-    (report.unwrap_or_else(|error| panic!("{error}: {said}")), output.status.code())
 }

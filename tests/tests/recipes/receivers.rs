@@ -12,9 +12,9 @@ use tests::child::Running;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
-use tests::tracer::{Attached, Waiting};
+use tests::tracer::{Attached, Waiting, verify};
 
-use crate::{WORKLOAD, free_port, recipe, verify};
+use crate::{WORKLOAD, free_port, recipe};
 
 const CALLS: u64 = 30_000;
 /// Messages of one call, whose event is longer than 64 KiB.
