@@ -37,8 +37,11 @@ const SCENARIOS: [&str; 17] = [
 /// By `int $0x80`.
 const COMPAT: [&str; 2] = ["time32", "detail-unix-compat"];
 
+/// Whether a line is what a rule is for.
+type Is = fn(&Value) -> bool;
+
 /// Rules that are not for the finding in their name, and what they are for.
-const OTHERS: [(&str, fn(&Value) -> bool); 2] = [
+const OTHERS: [(&str, Is); 2] = [
     ("descriptors_received", |line| {
         let messages = line["messages"].as_array().into_iter().flatten();
         let mut items = messages.flat_map(|m| m["control"]["items"].as_array()).flatten();
