@@ -52,15 +52,6 @@ pub fn run<S: AsRef<OsStr>>(args: &[S]) -> Finished {
     Running::start(command(args)).finish()
 }
 
-/// What `tracer verify` says of files, and its exit status.
-pub fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
-    let mut command = command(&["verify", "-o", "json"]);
-    let output = command.args(files).output().expect("a tracer");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let report = serde_json::from_slice(&output.stdout);
-    (report.unwrap_or_else(|error| panic!("{error}: {said}")), output.status.code())
-}
-
 /// What a run of the tracer around a workload left behind.
 #[derive(Debug)]
 pub struct Traced {

@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::far::verify;
 use tests::skip::require_root_bpf;
 use tests::stream::count;
-use tests::tracer::{Attached, Waiting, verify};
+use tests::tracer::{Attached, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const CALLS: u64 = 30_000;

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::child::Running;
+use tests::far::verify;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
-use tests::tracer::{self, Attached, Waiting, verify};
+use tests::tracer::{self, Attached, Waiting};
 use tests::{hook, tools};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::child::Running;
+use tests::far::verify;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
-use tests::tracer::{Attached, Waiting, verify};
+use tests::tracer::{Attached, Waiting};
 
 use crate::{WORKLOAD, free_port, recipe};
 
