@@ -242,3 +242,62 @@ fn a_reader_that_stalls() {
     assert_eq!([count(run, "missing"), count(run, "events")], [lost, CALLS - lost], "{report}");
     assert_eq!((code, count(run, "undeclared"), count(&report, "torn")), (Some(1), 0, 0));
 }
+
+/// A small disk that fills up with files that were set aside, compressed or not yet: what is
+/// on it is whole lines, as many as the tracer says.
+#[test]
+fn a_disk_that_fills_with_files_set_aside() {
+    let group = "trouble a_disk_that_fills_with_files_set_aside";
+    if !require_root_bpf(group) {
+        return;
+    }
+    let Some(unshare) = tools::find("unshare") else {
+        return skip(group, "no unshare (util-linux)");
+    };
+    let folder = TempDir::new().expect("a temporary folder");
+    let [small, copy] = ["small", "copy"].map(|name| folder.path().join(name));
+    for folder in [&small, &copy] {
+        fs::create_dir(folder).expect("our own folder");
+    }
+    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
+    // The disk is there for the script alone, which copies what is on it in the end.
+    let script = format!(
+        "mount -t tmpfs -o size=1m tmpfs {small} || exit 99
+         {tracer} {options} -o json --detail call --buffer 64M --pid {pid} \
+             -w 'file:{small}/events?size=200K&compress=gzip' -w file:/dev/null &
+         echo pid $! >&2; wait $!; status=$?
+         cp {small}/* {copy}; exit $status",
+        small = small.display(),
+        copy = copy.display(),
+        tracer = tracer::binary().display(),
+        options = hook::options().join(" "),
+        pid = waiting.pid(),
+    );
+    let mut command = Command::new(unshare);
+    command.args(["--mount", "sh", "-c", &script]);
+    let mut shell = Running::start(command);
+    let mut pid = None;
+    shell.stderr.wait_for("attached, or no mount", |line| {
+        pid = pid.or(line.strip_prefix("pid ").and_then(|pid| pid.trim().parse::<i32>().ok()));
+        line.starts_with("tracer: attached") || line.contains("mount")
+    });
+    let Some(pid) = pid else { return skip(group, "no tmpfs can be mounted") };
+    assert_eq!(count(&waiting.go()[0], "calls"), CALLS);
+    // SAFETY: integers only; the shell waits for the process, which the other destination
+    // keeps at work.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
+    let finished = shell.finish();
+    finished.expect_code(5);
+    assert!(finished.stderr.contains("No space left"), "{finished:#?}");
+    // It may end while one is being compressed, which is there as it was, too.
+    let mut files = pieces(&copy);
+    files.retain(|file| !file.to_string_lossy().ends_with(".part"));
+    assert!(files.len() > 3, "{files:?}");
+    let (report, code) = verify(&files);
+    let run = &report["runs"][0];
+    let wrong = [count(&report, "torn"), count(&report, "foreign"), count(run, "duplicates")];
+    assert_eq!((code, wrong), (Some(1), [0; 3]), "{report}");
+    // `lost 29034 (sink 29034)`: what is not there is counted.
+    let told = format!("lost {0} (sink {0})", CALLS - count(run, "events"));
+    assert!(finished.stderr.contains(&told), "{told}: {}", finished.stderr);
+}
