@@ -10,6 +10,7 @@ pub mod components;
 pub mod linker;
 pub mod packages;
 pub mod schemas;
+pub mod venv;
 
 use std::process::ExitCode;
 
@@ -84,6 +85,7 @@ pub fn install(workspace: &Workspace, parts: &[Part]) -> Result<Vec<Missing>> {
     }
     if parts.contains(&Part::Tests) {
         schemas::fetch();
+        venv::fetch_otlp();
     }
     let mut missing = find_missing(workspace, parts)?;
     for entry in &mut missing {

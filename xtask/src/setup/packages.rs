@@ -96,6 +96,9 @@ pub const TESTS: &[Package] = &[
     ),
     package("jq", "reading the output as users do", Probe::Program("jq")),
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
+    package("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
+    package("openssl", "certificates for it", Probe::Program("openssl")),
+    package("python3-venv", "other receivers", Probe::Program("python3")),
 ];
 
 /// libFuzzer is built from source.
