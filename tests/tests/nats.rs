@@ -152,7 +152,7 @@ fn what_is_forbidden_fails_for_good() {
 /// stored.
 #[test]
 fn too_long_a_message_is_refused_and_counted() {
-    const LIMIT: usize = 6000;
+    const LIMIT: usize = 12_000;
     let Some(mut server) = server(&format!("max_payload: {LIMIT}")) else { return };
     server.start();
     server.client(&json!({})).add_stream(STREAM, SUBJECT, &json!({}));
