@@ -13,6 +13,8 @@ pub enum Trouble {
     Later(String, Option<Duration>),
     /// Not these lines, as they are.
     Refused(String),
+    /// Nor these, because they are too long together.
+    TooLong(String),
     /// Nothing is taken, and never will be.
     Never(String),
 }
@@ -35,6 +37,7 @@ impl Trouble {
             | Code::DataLoss => Self::Later(why, asked),
             // Only where it says when is it about load, and not about a size.
             Code::ResourceExhausted if asked.is_some() => Self::Later(why, asked),
+            Code::ResourceExhausted => Self::TooLong(why),
             Code::Unauthenticated
             | Code::PermissionDenied
             | Code::Unimplemented
@@ -43,7 +46,6 @@ impl Trouble {
             | Code::Unknown
             | Code::InvalidArgument
             | Code::AlreadyExists
-            | Code::ResourceExhausted
             | Code::FailedPrecondition
             | Code::Internal => Self::Refused(why),
         }
@@ -73,9 +75,10 @@ mod tests {
         for code in [Code::Unavailable, Code::Aborted, Code::DeadlineExceeded, Code::Cancelled] {
             assert!(matches!(of(code), Trouble::Later(_, None)), "{code:?}");
         }
-        for code in [Code::InvalidArgument, Code::ResourceExhausted, Code::Internal] {
+        for code in [Code::InvalidArgument, Code::Unknown, Code::Internal] {
             assert!(matches!(of(code), Trouble::Refused(_)), "{code:?}");
         }
+        assert!(matches!(of(Code::ResourceExhausted), Trouble::TooLong(_)));
         for code in [Code::Unauthenticated, Code::PermissionDenied, Code::Unimplemented] {
             assert!(matches!(of(code), Trouble::Never(_)), "{code:?}");
         }

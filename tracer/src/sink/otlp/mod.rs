@@ -48,6 +48,8 @@ pub struct Otlp {
     /// When the last delivery ended.
     last: Instant,
     trouble: remote::Trouble,
+    /// Bytes of a request, as far as is known.
+    most: usize,
     /// It was said that lines were refused.
     refused: bool,
 }
@@ -85,6 +87,7 @@ impl Otlp {
             link: None,
             last: Instant::now(),
             trouble: remote::Trouble::default(),
+            most: REQUEST,
             refused: false,
         })
     }
@@ -146,12 +149,16 @@ impl Otlp {
                         false
                     }
                     // Which of them it is shows where there is one alone.
-                    Trouble::Refused(_) if part.len() > 1 => {
+                    refused @ (Trouble::Refused(_) | Trouble::TooLong(_)) if part.len() > 1 => {
+                        if matches!(refused, Trouble::TooLong(_)) {
+                            // To find out anew each time would take long.
+                            self.most = part.iter().map(|line| size(line)).sum::<usize>() / 2;
+                        }
                         let (first, second) = part.split_at(part.len() / 2);
                         parts.extend([second, first]);
                         false
                     }
-                    Trouble::Refused(why) => {
+                    Trouble::Refused(why) | Trouble::TooLong(why) => {
                         self.refuse(part, 1, &why, done);
                         true
                     }
@@ -189,7 +196,7 @@ impl Transport for Otlp {
         }
         let lines: Vec<_> = chunk.lines().collect();
         let mut delivery = Delivery::halted(0, Halt::Quit);
-        delivery.result = requests(&lines)
+        delivery.result = requests(&lines, self.most)
             .into_iter()
             .try_for_each(|lines| self.deliver_lines(chunk, lines, &mut delivery, leash));
         if delivery.result.is_ok() {
@@ -208,14 +215,19 @@ impl Transport for Otlp {
     }
 }
 
+/// Bytes of a line in a request, about.
+fn size((line, _): &(&[u8], &Line)) -> usize {
+    line.len() + record::OVERHEAD
+}
+
 /// Lines in requests that are not too long, each of one line at least.
-fn requests<'a, 'b>(mut lines: &'b Lines<'a>) -> Vec<&'b Lines<'a>> {
+fn requests<'a, 'b>(mut lines: &'b Lines<'a>, most: usize) -> Vec<&'b Lines<'a>> {
     let mut requests = Vec::new();
     while !lines.is_empty() {
         let mut bytes = 0;
-        let fits = lines.iter().take_while(|(line, _)| {
-            bytes += line.len() + record::OVERHEAD;
-            bytes <= REQUEST
+        let fits = lines.iter().take_while(|line| {
+            bytes += size(line);
+            bytes <= most
         });
         let (first, rest) = lines.split_at(fits.count().max(1));
         requests.push(first);
@@ -284,7 +296,7 @@ mod tests {
             chunk.end_line(seq as u64, None);
         }
         let lines: Vec<_> = chunk.lines().collect();
-        let counts: Vec<_> = requests(&lines).iter().map(|lines| lines.len()).collect();
+        let counts: Vec<_> = requests(&lines, REQUEST).iter().map(|lines| lines.len()).collect();
         assert_eq!(counts, [2, 1, 2, 2]);
     }
 }
