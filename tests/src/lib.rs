@@ -17,7 +17,7 @@ pub mod compare;
 pub mod compat;
 pub mod confine;
 pub mod cpus;
-pub mod delivery;
+pub mod far;
 pub mod honest;
 pub mod hook;
 pub mod nats;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::delivery::verify;
+use tests::far::verify;
 use tests::nats::Server;
 use tests::skip::require_root_bpf;
 use tests::stream::count;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::delivery::verify;
+use tests::far::verify;
 use tests::nats::free_port;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;

@@ -93,6 +93,11 @@ impl Destination {
         "otlp:HOST:PORT",
     ];
 
+    /// Whether somebody else has to be there to take what is written.
+    pub fn may_be_away(&self) -> bool {
+        !matches!(self, Self::Stdout | Self::File(_))
+    }
+
     /// Reads one, as `--write` takes it, without its format.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod otlp;
 mod queue;
 #[cfg(any(feature = "nats", feature = "otlp"))]
 mod remote;
+mod spool;
 mod stream;
 mod transport;
 mod writer;
@@ -31,6 +32,7 @@ pub use otlp::OtlpReceiver;
 pub use queue::{OnFull, PATIENCE, Wake};
 #[cfg(any(feature = "nats", feature = "otlp"))]
 pub use remote::Tls;
+pub use spool::Spool;
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -131,6 +133,24 @@ impl Sink {
             over: false,
             unsent: Tally::default(),
         })
+    }
+
+    /// With a spool on disk before it, if it is one that may be away; `label` tells it from
+    /// others, also in later runs.
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub fn spooled(mut self, spool: &mut Spool, label: &str) -> Result<Self, SinkError> {
+        self.way = match self.way {
+            Way::Straight { transport, outcome, error } if self.destination.may_be_away() => {
+                match spool.before(transport, label, self.run) {
+                    Ok(spooled) => Way::Straight { transport: Box::new(spooled), outcome, error },
+                    Err(error) => return Err(SinkError { destination: self.destination, error }),
+                }
+            }
+            other => other,
+        };
+        Ok(self)
     }
 
     /// With a queue of so many bytes before it and a thread that writes. `wake` is called

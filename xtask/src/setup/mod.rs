@@ -9,8 +9,8 @@ pub mod beside;
 pub mod components;
 pub mod linker;
 pub mod packages;
+pub mod python;
 pub mod schemas;
-pub mod venv;
 
 use std::process::ExitCode;
 
@@ -85,7 +85,7 @@ pub fn install(workspace: &Workspace, parts: &[Part]) -> Result<Vec<Missing>> {
     }
     if parts.contains(&Part::Tests) {
         schemas::fetch();
-        venv::fetch_otlp();
+        python::install();
     }
     let mut missing = find_missing(workspace, parts)?;
     for entry in &mut missing {

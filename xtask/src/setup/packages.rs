@@ -47,10 +47,17 @@ pub struct Package {
     pub name: &'static str,
     pub purpose: &'static str,
     pub probe: Probe,
+    /// Never installed, only unpacked beside the system: a daemon that would take the place
+    /// of the machine's own, or begin with the next boot.
+    pub beside: bool,
 }
 
 const fn package(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
-    Package { name, purpose, probe }
+    Package { name, purpose, probe, beside: false }
+}
+
+const fn beside(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
+    Package { name, purpose, probe, beside: true }
 }
 
 /// Major version of the LLVM that Debian's `rustc-web` is built with, and so of the
@@ -96,9 +103,11 @@ pub const TESTS: &[Package] = &[
     ),
     package("jq", "reading the output as users do", Probe::Program("jq")),
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
-    package("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
-    package("openssl", "certificates for it", Probe::Program("openssl")),
-    package("python3-venv", "other receivers", Probe::Program("python3")),
+    beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
+    beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
+    beside("logrotate", "a recipe", Probe::Program("logrotate")),
+    beside("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
+    package("openssl", "certificates for receivers", Probe::Program("openssl")),
 ];
 
 /// libFuzzer is built from source.

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::venv;
+use super::python;
 use crate::{
     cargo,
     workspace::{cache_dir, on_path},
@@ -71,7 +71,7 @@ fn fetch_one(name: &str, fetch: Fetch) -> Result<()> {
 }
 
 /// A program, or that it is not here.
-fn program(name: &str) -> Result<Command> {
+pub fn program(name: &str) -> Result<Command> {
     on_path(name).map(Command::new).ok_or_else(|| anyhow!("no {name} here"))
 }
 
@@ -93,7 +93,7 @@ fn fetch_ecs(file: &Path) -> Result<()> {
 
 fn fetch_ocsf(file: &Path) -> Result<()> {
     let work = file.parent().context("a folder")?;
-    let python = venv::make("ocsf-lib", &[OCSF_LIB])?;
+    let python = python::venv(&cache_dir()?.join("ocsf-lib"), &[OCSF_LIB])?;
     let mut compile = Command::new(&python);
     compile.args(["-c", COMPILED, OCSF_VERSION]).arg(file).current_dir(work);
     cargo::output_of(&mut compile).context("ocsf-lib")?;

@@ -1,4 +1,4 @@
-//! What is found at the far end of a destination.
+//! The far end of destinations.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::tracer;
 
-/// What `tracer verify` says, and its exit status.
+/// What `tracer verify` says of what came out there, and its exit status.
 pub fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
     let mut command = Command::new(tracer::binary());
     let output = command.args(["verify", "-o", "json"]).args(files).output().expect("a tracer");
