@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+#[cfg(feature = "kafka")]
+use super::kafka::KafkaTopic;
 use super::{
     options::{self, Options},
     stream::StreamSocket,
@@ -16,6 +18,9 @@ pub enum Destination {
     File(LogFile),
     /// A unix or TCP stream socket.
     Stream(StreamSocket),
+    /// A Kafka topic.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaTopic),
 }
 
 /// A file that events are appended to.
@@ -72,7 +77,14 @@ impl Compression {
 
 impl Destination {
     /// The kinds that this program was built with, for people.
-    pub const KINDS: &str = "-, file:PATH, unix:PATH, tcp:HOST:PORT";
+    pub const KINDS: &[&str] = &[
+        "-",
+        "file:PATH",
+        "unix:PATH",
+        "tcp:HOST:PORT",
+        #[cfg(feature = "kafka")]
+        "kafka:BROKER/TOPIC",
+    ];
 
     /// Reads one, as `--write` takes it, without its format.
     ///
@@ -82,7 +94,7 @@ impl Destination {
         if text == "-" {
             return Ok(Self::Stdout);
         }
-        let kinds = || format!("a destination is one of {}", Self::KINDS);
+        let kinds = || format!("a destination is one of {}", Self::KINDS.join(", "));
         let (kind, rest) = text.split_once(':').ok_or_else(kinds)?;
         let (address, options) = Options::split(rest)?;
         if address.is_empty() {
@@ -92,9 +104,19 @@ impl Destination {
             "file" => LogFile::parse(address, options).map(Self::File),
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
+            #[cfg(feature = "kafka")]
+            "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
+            #[cfg(not(feature = "kafka"))]
+            "kafka" => Err(lacking("kafka")),
             _ => Err(kinds()),
         }
     }
+}
+
+/// That a kind is known, and not in this program.
+#[cfg(not(feature = "kafka"))]
+fn lacking(kind: &str) -> String {
+    format!("this tracer was built without {kind}: cargo's feature of that name brings it")
 }
 
 impl LogFile {
@@ -129,6 +151,8 @@ impl fmt::Display for Destination {
             Self::Stdout => f.write_str("standard output"),
             Self::File(file) => file.path.display().fmt(f),
             Self::Stream(socket) => socket.fmt(f),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(topic) => topic.fmt(f),
         }
     }
 }

@@ -4,6 +4,8 @@
 mod chunk;
 mod destination;
 mod file;
+#[cfg(feature = "kafka")]
+mod kafka;
 pub mod options;
 mod queue;
 mod stream;
@@ -18,6 +20,8 @@ use std::{
 
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaTopic, Key};
 pub use queue::{OnFull, PATIENCE, Wake};
 pub use stream::{Peer, StreamSocket, Syslog};
 
@@ -95,6 +99,8 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
             Ok((Box::new(log), watched))
         }
         Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)), None)),
+        #[cfg(feature = "kafka")]
+        Destination::Kafka(spec) => Ok((Box::new(kafka::Kafka::open(spec)?), None)),
     }
 }
 
