@@ -16,7 +16,7 @@ pub enum Destination {
     Stdout,
     /// A file, which is appended to.
     File(LogFile),
-    /// A unix or TCP stream socket.
+    /// A unix socket or a TCP connection.
     Stream(StreamSocket),
     /// A Kafka topic.
     #[cfg(feature = "kafka")]
@@ -82,6 +82,8 @@ impl Destination {
         "file:PATH",
         "unix:PATH",
         "tcp:HOST:PORT",
+        #[cfg(feature = "tls")]
+        "tls:HOST:PORT",
         #[cfg(feature = "kafka")]
         "kafka:BROKER/TOPIC",
     ];
@@ -104,6 +106,10 @@ impl Destination {
             "file" => LogFile::parse(address, options).map(Self::File),
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
+            #[cfg(feature = "tls")]
+            "tls" => StreamSocket::tls(&address, options).map(Self::Stream),
+            #[cfg(not(feature = "tls"))]
+            "tls" => Err(lacking("tls")),
             #[cfg(feature = "kafka")]
             "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
             #[cfg(not(feature = "kafka"))]
@@ -114,7 +120,7 @@ impl Destination {
 }
 
 /// That a kind is known, and not in this program.
-#[cfg(not(feature = "kafka"))]
+#[cfg(not(all(feature = "kafka", feature = "tls")))]
 fn lacking(kind: &str) -> String {
     format!("this tracer was built without {kind}: cargo's feature of that name brings it")
 }
@@ -189,6 +195,14 @@ mod tests {
             ("tcp:::1:514", "brackets"),
             ("tcp:host:0", "HOST:PORT"),
             ("unix:/a?app=x", "framing=syslog"),
+            ("unix:/a?type=seqpacket", "one of stream, dgram"),
+            ("unix:/a?type=dgram&resend=1M", "unknown option resend"),
+            #[cfg(feature = "tls")]
+            ("tls:host:6514?cert=/a", "cert and key"),
+            #[cfg(not(feature = "tls"))]
+            ("tls:host:6514", "built without tls"),
+            #[cfg(not(feature = "kafka"))]
+            ("kafka:a/b", "built without kafka"),
             ("file:/a?sizes=1M", "unknown option sizes: there are size, every"),
         ] {
             let error = Destination::parse(text).unwrap_err();

@@ -23,6 +23,8 @@ pub use destination::{Compression, Destination, LogFile, Rotation};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaTopic, Key};
 pub use queue::{OnFull, PATIENCE, Wake};
+#[cfg(feature = "tls")]
+pub use stream::Tls;
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -98,7 +100,10 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
             let watched = watched(log.file())?;
             Ok((Box::new(log), watched))
         }
-        Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)), None)),
+        Destination::Stream(spec) if spec.datagrams => {
+            Ok((Box::new(stream::Datagrams::new(spec)), None))
+        }
+        Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)?), None)),
         #[cfg(feature = "kafka")]
         Destination::Kafka(spec) => Ok((Box::new(kafka::Kafka::open(spec)?), None)),
     }
