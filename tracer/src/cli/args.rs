@@ -186,6 +186,13 @@ pub struct Trace {
     /// What becomes of events while a destination's queue is full
     #[arg(long, value_name = "WHAT", default_value = "drop", help_heading = "Output")]
     pub on_full: OnFull,
+    /// Folder to keep events in for destinations that are away, also over a restart
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub spool: Option<PathBuf>,
+    /// Bytes that are kept there for each destination at most [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse::spool, requires = "spool",
+          help_heading = "Output")]
+    pub spool_size: Option<u64>,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

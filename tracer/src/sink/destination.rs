@@ -88,6 +88,11 @@ impl Destination {
         "kafka:BROKER/TOPIC",
     ];
 
+    /// Whether somebody else has to be there to take what is written.
+    pub fn may_be_away(&self) -> bool {
+        !matches!(self, Self::Stdout | Self::File(_))
+    }
+
     /// Reads one, as `--write` takes it, without its format.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod file;
 mod kafka;
 pub mod options;
 mod queue;
+mod spool;
 mod stream;
 mod transport;
 mod writer;
@@ -23,6 +24,7 @@ pub use destination::{Compression, Destination, LogFile, Rotation};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaTopic, Key};
 pub use queue::{OnFull, PATIENCE, Wake};
+pub use spool::Spool;
 #[cfg(feature = "tls")]
 pub use stream::Tls;
 pub use stream::{Peer, StreamSocket, Syslog};
@@ -126,6 +128,24 @@ impl Sink {
             over: false,
             unsent: Tally::default(),
         })
+    }
+
+    /// With a spool on disk before it, if it is one that may be away; `label` tells it from
+    /// others, also in later runs.
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub fn spooled(mut self, spool: &mut Spool, label: &str) -> Result<Self, SinkError> {
+        self.way = match self.way {
+            Way::Straight { transport, outcome, error } if self.destination.may_be_away() => {
+                match spool.before(transport, label, self.run) {
+                    Ok(spooled) => Way::Straight { transport: Box::new(spooled), outcome, error },
+                    Err(error) => return Err(SinkError { destination: self.destination, error }),
+                }
+            }
+            other => other,
+        };
+        Ok(self)
     }
 
     /// With a queue of so many bytes before it and a thread that writes. `wake` is called

@@ -13,6 +13,7 @@ use rustix::{
 };
 
 use super::chunk::Chunk;
+use crate::tally::Tally;
 
 /// Brings lines to one destination. It is called by one thread, which has nothing else to
 /// do: it may wait as long as the [`Leash`] lets it.
@@ -34,8 +35,20 @@ pub trait Transport: Send {
         Ok(())
     }
 
-    /// Waits from now on so that the leash can end it, where that takes preparation.
-    fn make_interruptible(&mut self) {}
+    /// Called once, before the first delivery by a thread of its own: starts what runs
+    /// beside it, and waits from now on so that the leash can end it.
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Events that were delivered as far as [`Transport::deliver`] said, and turned out to
+    /// be refused, since this was last asked.
+    fn take_refused(&mut self) -> Tally {
+        Tally::default()
+    }
 }
 
 /// What became of a chunk.

@@ -57,16 +57,16 @@ impl Transport for Writer {
     }
 
     /// The other holders of the file do not notice: what is opened anew is ours alone.
-    fn make_interruptible(&mut self) {
+    fn begin(&mut self) -> io::Result<()> {
         let kind = self.file.metadata().map(|metadata| metadata.file_type());
         let kind = kind.ok();
         if kind.is_some_and(|kind| kind.is_socket()) {
             self.way = Way::Socket;
-            return;
+            return Ok(());
         }
         let pipe = kind.is_some_and(|kind| kind.is_fifo());
         if !pipe && !self.file.is_terminal() {
-            return;
+            return Ok(());
         }
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
@@ -86,6 +86,7 @@ impl Transport for Writer {
             }
             Err(error) => log::debug!("a stalled reader will be waited for: {error}"),
         }
+        Ok(())
     }
 }
 

@@ -72,7 +72,7 @@ impl Log {
         self.period = began(&file, &self.spec);
         self.writer = Writer::new(file)?;
         if self.interruptible {
-            self.writer.make_interruptible();
+            self.writer.begin()?;
         }
         Ok(())
     }
@@ -161,9 +161,9 @@ impl Transport for Log {
         self.aside.take().map_or(Ok(()), |aside| aside.finish(leash))
     }
 
-    fn make_interruptible(&mut self) {
+    fn begin(&mut self) -> io::Result<()> {
         self.interruptible = true;
-        self.writer.make_interruptible();
+        self.writer.begin()
     }
 }
 
