@@ -33,8 +33,10 @@ pub fn open(
             let mut sink = Sink::open(&write.destination, run).map_err(Failure::Sink)?;
             let format = write.format.unwrap_or(options.output);
             if let Some(spool) = &mut spool {
-                let name = format.to_possible_value();
-                let name = name.as_ref().map_or("auto", PossibleValue::get_name);
+                // What auto is where no terminal is.
+                let name = if format == Format::Auto { Format::Json } else { format };
+                let name = name.to_possible_value();
+                let name = name.as_ref().map_or("json", PossibleValue::get_name);
                 let label = format!("{name}={}", write.destination);
                 sink = sink.spooled(spool, &label).map_err(Failure::Sink)?;
             }

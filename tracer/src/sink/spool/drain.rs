@@ -99,7 +99,7 @@ impl Drain {
                 if self.cursor.offset < length {
                     return Next::Read(number, length);
                 }
-                if state.segments.len() > 1 {
+                if state.writing != Some(number) {
                     state.segments.remove(&number);
                     drop(state);
                     self.folder.remove(number);

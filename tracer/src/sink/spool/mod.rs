@@ -102,6 +102,8 @@ pub struct Spooled {
     folder: Arc<Folder>,
     size: u64,
     segment: Option<(u64, File)>,
+    /// The number of the next one.
+    next: u64,
     shared: Arc<Shared>,
     /// To be started.
     drain: Option<Drain>,
@@ -129,6 +131,8 @@ struct Shared {
 struct State {
     /// The segments' numbers, and their lengths in whole frames.
     segments: BTreeMap<u64, u64>,
+    /// The one that is written to.
+    writing: Option<u64>,
     /// Lines that are not delivered yet.
     lines: u64,
     /// Events that counted as written, and that the destination has refused.
@@ -160,6 +164,9 @@ impl Spooled {
         if lines > 0 {
             log::warn!("{label}: {lines} lines of earlier runs are in the spool and go first");
         }
+        // Never again one that was used: the cursor is past it.
+        let next = segments.last_key_value().map_or(0, |(number, _)| *number);
+        let next = next.max(cursor.segment) + 1;
         let shared = Arc::new(Shared {
             state: Mutex::new(State { segments, lines, ..State::default() }),
             more: Condvar::new(),
@@ -180,6 +187,7 @@ impl Spooled {
             folder,
             size,
             segment: None,
+            next,
             shared,
             drain: Some(drain),
             frame: Vec::new(),
@@ -198,40 +206,54 @@ impl Spooled {
         if state.segments.values().sum::<u64>() + length > self.size {
             return Ok(false);
         }
-        let last = state.segments.last_key_value().map_or(0, |(number, _)| *number);
-        let mut end = 0;
-        self.segment.take_if(|(number, _)| {
-            let length = state.segments.get(number);
-            end = length.copied().unwrap_or(0);
-            length.is_none_or(|length| *length >= self.size / SEGMENTS)
-        });
-        let number = self.segment.as_ref().map_or(last + 1, |(number, _)| *number);
-        if self.segment.is_none() {
-            end = 0;
-        }
+        let number = state.writing;
+        let end = number.and_then(|number| state.segments.get(&number).copied()).unwrap_or(0);
         drop(state);
-        match self.write(number, end) {
-            Ok(()) => {
-                self.shared.lock().segments.insert(number, end + length);
+        match self.write(end) {
+            Ok(number) => {
+                let mut state = self.shared.lock();
+                state.segments.insert(number, end + length);
+                state.writing = Some(number);
+                drop(state);
+                if end + length >= self.size / SEGMENTS {
+                    self.end_segment();
+                }
                 Ok(true)
             }
-            Err(error) if is_full(&error) => Ok(false),
+            Err(error) if is_full(&error) => {
+                // What is delivered of it makes room once nobody writes to it.
+                if end > 0 {
+                    self.end_segment();
+                }
+                Ok(false)
+            }
             Err(error) => Err(Halt::because(format!("the spool: {error}"))),
         }
     }
 
-    /// Writes the frame to a segment that is so long; what is written of it when that
-    /// fails is taken back.
-    fn write(&mut self, number: u64, end: u64) -> io::Result<()> {
-        let file = match &mut self.segment {
-            Some((_, file)) => file,
-            none => &mut none.insert((number, self.folder.begin(number)?)).1,
+    /// The next frame begins another segment.
+    fn end_segment(&mut self) {
+        self.segment = None;
+        self.shared.lock().writing = None;
+        self.shared.more.notify_one();
+    }
+
+    /// Writes the frame to the segment that is written to, which is so long; what is
+    /// written of it when that fails is taken back. Returns the segment's number.
+    fn write(&mut self, end: u64) -> io::Result<u64> {
+        let (number, file) = match &mut self.segment {
+            Some(segment) => segment,
+            none => {
+                let file = self.folder.begin(self.next)?;
+                self.next += 1;
+                none.insert((self.next - 1, file))
+            }
         };
         let written = file.write_all_at(&self.frame, end);
         if written.is_err() {
             file.set_len(end)?;
         }
-        written
+        written.map(|()| *number)
     }
 
     /// Nothing more will come.
