@@ -16,7 +16,7 @@ use crate::{
     cargo,
     privilege::Privilege,
     run,
-    setup::{beside, schemas},
+    setup::{beside, python, schemas},
     skip::Skip,
     workspace::Workspace,
 };
@@ -28,17 +28,20 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
         Ok(privilege) => privilege,
         Err(error) => return Ok(Outcome::Skipped(error.to_string())),
     };
-    let tracer = run::build(workspace, run::FULL)?;
+    let (features, lacking) = run::features()?;
+    left_out.extend(lacking);
+    let tracer = run::build(workspace, &["--features", features])?;
     let skips = SkipFile::create(workspace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(beside::program_folders());
     let path = std::env::join_paths(folders).context("PATH")?;
-    let schemas = schemas::folder()?;
+    let (python, schemas) = (python::folder()?, schemas::folder()?);
     let variables = [
         ("PATH", path.as_os_str()),
         ("TRACER_BIN", tracer.as_os_str()),
         ("TRACER_SKIPS", skips.path.as_os_str()),
         ("TRACER_SCHEMAS", schemas.as_os_str()),
+        ("TRACER_PYTHON", python.as_os_str()),
         // Their stack traces are for whoever reads a failure.
         ("RUST_BACKTRACE", OsStr::new("1")),
     ];
