@@ -123,7 +123,7 @@ fn lines_that_are_too_long_are_counted() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name);
     mock.tell("topic calls 1");
-    let write = format!("kafka:{}/calls?message.max.bytes=4000", mock.brokers);
+    let write = format!("kafka:{}/calls?message.max.bytes=2500", mock.brokers);
     let all = format!("file:{}", path("all").display());
     let options = ["--detail", "full", "-w", &write, "-w", &all];
     let traced = tracer::around(
@@ -134,7 +134,7 @@ fn lines_that_are_too_long_are_counted() {
     traced.assert_fine();
     let lines = fs::read_to_string(path("all")).expect("the file");
     let is_event = |line: &&str| line.contains("tracer.event/1");
-    let long = lines.lines().filter(is_event).filter(|line| line.len() > 3900).count() as u64;
+    let long = lines.lines().filter(is_event).filter(|line| line.len() > 2500).count() as u64;
     assert!(long > 0, "some are longer");
     read_out(&mock, "calls", "%s\n", &path("received"));
     let (report, _) = verify(&[path("received")]);

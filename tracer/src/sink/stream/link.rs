@@ -184,7 +184,7 @@ impl Link {
 }
 
 /// Reads away what there is; whether there may be more.
-fn drained(socket: &mut Socket) -> Result<bool, Halt> {
+pub fn drained(socket: &mut Socket) -> Result<bool, Halt> {
     let mut said = [0; 512];
     loop {
         match socket.read(&mut said) {

@@ -14,7 +14,11 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 
-use super::{dial::CONNECT, link::Socket, spec::Tls};
+use super::{
+    dial::CONNECT,
+    link::{Socket, drained},
+    spec::Tls,
+};
 use crate::sink::transport::{Halt, Leash};
 
 /// Bytes that are encrypted at a time.
@@ -57,12 +61,12 @@ impl Client {
     /// Makes a session on a new connection.
     pub fn secure(&self, socket: &mut Socket, leash: Option<&Leash<'_>>) -> Result<Session, Halt> {
         let made = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
-        let mut session = Session(Box::new(made.map_err(wrong)?));
+        let mut session = Session { tls: Box::new(made.map_err(wrong)?), half: false };
         let deadline = Instant::now() + CONNECT;
-        while session.0.is_handshaking() {
+        while session.tls.is_handshaking() {
             session.flush(socket, Some(deadline), leash)?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if session.0.is_handshaking()
+            if session.tls.is_handshaking()
                 && socket.wait(PollFlags::IN, Some(left), leash)?.is_empty()
             {
                 return Err(Halt::Failed(io::ErrorKind::TimedOut.into()));
@@ -74,8 +78,8 @@ impl Client {
         session.flush(socket, Some(deadline), leash)?;
         // With TLS 1.3 the client is through before the server has looked at its certificate.
         // Nearly all servers send session tickets once they have.
-        if session.0.protocol_version() == Some(ProtocolVersion::TLSv1_3)
-            && session.0.tls13_tickets_received() == 0
+        if session.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            && session.tls.tls13_tickets_received() == 0
         {
             socket.wait(PollFlags::IN, Some(VERDICT), leash)?;
             if !session.hear(socket)? {
@@ -87,7 +91,11 @@ impl Client {
 }
 
 /// A session.
-pub struct Session(Box<ClientConnection>);
+pub struct Session {
+    tls: Box<ClientConnection>,
+    /// The peer has said that it will say nothing more; it may read on.
+    half: bool,
+}
 
 impl Session {
     /// Sends a part, all of which has gone to the socket then.
@@ -98,7 +106,7 @@ impl Session {
         leash: Option<&Leash<'_>>,
     ) -> Result<usize, Halt> {
         let piece = bytes.get(..PIECE).unwrap_or(bytes);
-        let taken = self.0.writer().write(piece).map_err(Halt::Failed)?;
+        let taken = self.tls.writer().write(piece).map_err(Halt::Failed)?;
         self.flush(socket, None, leash)?;
         Ok(taken)
     }
@@ -110,8 +118,8 @@ impl Session {
         deadline: Option<Instant>,
         leash: Option<&Leash<'_>>,
     ) -> Result<(), Halt> {
-        while self.0.wants_write() {
-            match self.0.write_tls(socket) {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(socket) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -130,37 +138,36 @@ impl Session {
         Ok(())
     }
 
-    /// Reads what the peer says, and drops it where it is meant for us; whether there may
-    /// be more.
+    /// Reads what the peer says, and drops it where it is meant for us; false once it has
+    /// closed the connection.
     pub fn hear(&mut self, socket: &mut Socket) -> Result<bool, Halt> {
-        loop {
-            match self.0.read_tls(socket) {
+        while !self.half {
+            match self.tls.read_tls(socket) {
                 Ok(0) => return Ok(false),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) => return Err(Halt::Failed(error)),
             }
-            match self.0.process_new_packets() {
+            match self.tls.process_new_packets() {
                 Ok(state) => {
                     let mut said = vec![0; state.plaintext_bytes_to_read()];
-                    let _ = io::Read::read(&mut self.0.reader(), &mut said);
-                    if state.peer_has_closed() {
-                        return Ok(false);
-                    }
+                    let _ = io::Read::read(&mut self.tls.reader(), &mut said);
+                    self.half = state.peer_has_closed();
                 }
                 Err(error) => {
                     // The peer is told why, as far as it listens.
-                    let _ = self.0.write_tls(socket);
+                    let _ = self.tls.write_tls(socket);
                     return Err(wrong(error));
                 }
             }
         }
+        drained(socket)
     }
 
     /// Says that nothing more will come.
     pub fn close(&mut self, socket: &mut Socket, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
-        self.0.send_close_notify();
+        self.tls.send_close_notify();
         self.flush(socket, None, leash)
     }
 }
