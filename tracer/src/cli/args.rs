@@ -286,8 +286,10 @@ pub struct Output {
     #[arg(short, long, value_name = "FORMAT", default_value = "auto")]
     pub output: Format,
     /// Destination, with a format of its own before a = if it is to have one: -,
-    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH or
-    /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M]; repeatable
+    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH[?type=dgram],
+    /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M],
+    /// tls:HOST:PORT[?ca=FILE&cert=FILE&key=FILE&name=NAME] or
+    /// kafka:BROKER[,BROKER]/TOPIC[?key=pid&config=FILE]; repeatable
     #[arg(short, long, value_name = "[FORMAT=]DEST", default_value = "-",
           value_parser = Write::parse)]
     pub write: Vec<Write>,

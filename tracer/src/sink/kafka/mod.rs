@@ -18,12 +18,13 @@ use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer},
+    producer::{BaseRecord, Producer, ThreadedProducer},
 };
+use rustix::event::PollFlags;
 
 use super::{
     chunk::{Chunk, Line},
-    transport::{Backoff, Delivery, Halt, Leash, Transport, nap},
+    transport::{Backoff, Delivery, Halt, Leash, Transport, wait},
 };
 use reports::{Fate, Reports, denies, fate};
 pub use spec::{KafkaTopic, Key};
@@ -33,13 +34,10 @@ pub use spec::{KafkaTopic, Key};
 const DENIED: Duration = Duration::from_secs(10);
 /// How long nothing may be reported before it is said.
 const SILENT: Duration = Duration::from_secs(10);
-/// How long to wait for reports where some have come lately, and where none have.
-const POLL: Duration = Duration::from_millis(1);
-const IDLE_POLL: Duration = Duration::from_millis(25);
-/// How long ago is lately.
-const LATELY: Duration = Duration::from_millis(200);
+/// How often it is looked whether these are over.
+const LOOK: Duration = Duration::from_secs(1);
 
-type Producing = BaseProducer<Reports>;
+type Producing = ThreadedProducer<Reports>;
 
 /// The transport to a topic.
 pub struct Kafka {
@@ -104,7 +102,7 @@ impl Kafka {
         // Otherwise OpenSSL takes itself down at the process's end, under the feet of
         // librdkafka's threads.
         openssl_sys::init();
-        let made = self.config.create_with_context(Reports::default());
+        let made = self.config.create_with_context(Reports::new().map_err(Halt::Failed)?);
         made.map_err(|error| Halt::because(settings::reason(&error)))
     }
 
@@ -145,13 +143,9 @@ impl Kafka {
         lines: &mut Lines,
         leash: Option<&Leash<'_>>,
     ) -> Result<bool, Halt> {
-        let poll = if self.since.elapsed() < LATELY { POLL } else { IDLE_POLL };
-        producer.poll(poll);
-        let news = producer.context().take();
-        let hopeless = |code: RDKafkaErrorCode| {
-            let fatal = producer.client().fatal_error().filter(|_| code == RDKafkaErrorCode::Fatal);
-            Halt::because(fatal.map_or_else(|| code.to_string(), |(_, why)| why))
-        };
+        let news = producer.context();
+        wait(Some((news.there_is_more(), PollFlags::IN)), Some(LOOK), leash)?;
+        let news = news.take();
         let (mut again, mut too_long, mut hope) = (false, false, Ok(()));
         let (mut arrived, mut bytes) = (false, 0);
         for (at, result) in news.lines {
@@ -167,7 +161,7 @@ impl Kafka {
                     lines.alone.push_back(at);
                 }
                 Err((Fate::TooLong | Fate::Refused, _)) => lines.settle(at, Settled::Refused),
-                Err((Fate::Hopeless, code)) => hope = Err(hopeless(code)),
+                Err((Fate::Hopeless, code)) => hope = Err(Halt::because(code.to_string())),
                 Err((Fate::Again, code)) => {
                     log::debug!("{}: a line is sent again: {code}", self.spec);
                     again = true;
@@ -175,8 +169,8 @@ impl Kafka {
                 }
             }
         }
-        if news.errors.iter().any(|(code, _)| *code == RDKafkaErrorCode::Fatal) {
-            hope = Err(hopeless(RDKafkaErrorCode::Fatal));
+        if let Some((_, why)) = producer.client().fatal_error() {
+            hope = Err(Halt::because(why));
         }
         if let Some(leash) = leash {
             leash.progress(bytes);
@@ -193,7 +187,7 @@ impl Kafka {
     }
 
     /// Takes note of how brokers are, and says so where that has changed.
-    fn heard(&mut self, errors: Vec<(RDKafkaErrorCode, String)>, arrived: bool) {
+    fn heard(&mut self, errors: VecDeque<(RDKafkaErrorCode, String)>, arrived: bool) {
         let mut down = false;
         for (code, why) in errors {
             log::debug!("{}: {why}", self.spec);
@@ -229,7 +223,6 @@ impl Kafka {
         leash: Option<&Leash<'_>>,
     ) -> Result<(), Halt> {
         // What was heard while there was nothing to send is of no use.
-        producer.poll(Duration::ZERO);
         drop(producer.context().take());
         self.since = Instant::now();
         let mut backoff = Backoff::default();
@@ -240,8 +233,6 @@ impl Kafka {
             }
             if self.receive(producer, chunk, lines, leash)? {
                 backoff.wait(leash)?;
-            } else {
-                nap(leash, Duration::ZERO)?;
             }
             if let Some((when, why)) = &self.denied
                 && when.elapsed() >= DENIED

@@ -1,6 +1,11 @@
 //! What librdkafka tells: which lines arrived, and what is the matter with brokers.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use rdkafka::{
     ClientContext,
@@ -8,10 +13,17 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::{DeliveryResult, ProducerContext},
 };
+use rustix::event::{EventfdFlags, eventfd};
 
-/// What has come since it was looked at last. All of it comes while the producer is polled.
-#[derive(Default)]
-pub struct Reports(Mutex<News>);
+/// Errors that are kept while nobody asks for them.
+const ERRORS: usize = 16;
+
+/// What has come since it was looked at last; a thread of the producer's brings it.
+pub struct Reports {
+    news: Mutex<News>,
+    /// Readable once there is some.
+    more: OwnedFd,
+}
 
 /// Reports and errors, in their order.
 #[derive(Default)]
@@ -19,17 +31,44 @@ pub struct News {
     /// Lines, by their place in the chunk, and what became of them.
     pub lines: Vec<(usize, Result<(), RDKafkaErrorCode>)>,
     /// Errors that are of no line, and what is said of them.
-    pub errors: Vec<(RDKafkaErrorCode, String)>,
+    pub errors: VecDeque<(RDKafkaErrorCode, String)>,
 }
 
 impl Reports {
+    /// None yet.
+    ///
+    /// # Errors
+    /// Those of making an eventfd.
+    pub fn new() -> io::Result<Self> {
+        let more = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { news: Mutex::default(), more })
+    }
+
     fn lock(&self) -> MutexGuard<'_, News> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, add: impl FnOnce(&mut News)) {
+        let mut news = self.lock();
+        let had_none = news.lines.is_empty() && news.errors.is_empty();
+        add(&mut news);
+        if had_none {
+            // It has room for one.
+            let _ = rustix::io::write(&self.more, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// What is readable once there is some.
+    pub fn there_is_more(&self) -> BorrowedFd<'_> {
+        self.more.as_fd()
     }
 
     /// What there is.
     pub fn take(&self) -> News {
-        std::mem::take(&mut self.lock())
+        let mut news = self.lock();
+        // It does not block, and says nothing where there is none.
+        let _ = rustix::io::read(&self.more, &mut [0; 8]);
+        std::mem::take(&mut news)
     }
 }
 
@@ -44,7 +83,12 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        self.lock().errors.push((code, reason.to_owned()));
+        self.add(|news| {
+            if news.errors.len() >= ERRORS {
+                news.errors.pop_front();
+            }
+            news.errors.push_back((code, reason.to_owned()));
+        });
     }
 }
 
@@ -57,7 +101,7 @@ impl ProducerContext for Reports {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(unknown)),
         };
-        self.lock().lines.push((line, result));
+        self.add(|news| news.lines.push((line, result)));
     }
 }
 

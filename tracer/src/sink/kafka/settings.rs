@@ -7,11 +7,11 @@ use rdkafka::{ClientConfig, error::KafkaError};
 
 use super::spec::{KafkaTopic, refuse_own};
 
-/// What users may set otherwise. Lines wait for their report, so that waiting for more of
-/// them before each request costs more than it brings; and they wait for as long as the
-/// brokers are away.
+/// What users may set otherwise. A chunk's lines come all at once, and the next chunk once
+/// these are reported: to wait for more of them costs more than it brings. They wait for as
+/// long as brokers are away.
 const DEFAULTS: &[(&str, &str)] =
-    &[("client.id", "tracer"), ("linger.ms", "2"), ("message.timeout.ms", "0")];
+    &[("client.id", "tracer"), ("linger.ms", "0"), ("message.timeout.ms", "0")];
 
 /// Files that librdkafka would open with the first line, when this process may have no
 /// right to any more; and the settings that take what is in them.
