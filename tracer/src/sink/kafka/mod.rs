@@ -263,17 +263,18 @@ impl Lines {
         }
     }
 
-    /// What became of them: those that are not settled before one that is count as refused.
+    /// What became of them. What arrived behind a line that is not settled counts as not
+    /// settled either: it may be sent again from a spool, and is not to be lost there.
     fn delivery(&self, chunk: &Chunk, result: Result<(), Halt>) -> Delivery {
-        let last = self.settled.iter().rposition(Option::is_some);
-        let ends = &chunk.ends()[..last.map_or(0, |last| last + 1)];
-        let refused = ends.iter().zip(&self.settled);
-        let refused = refused.filter(|(_, settled)| **settled != Some(Settled::Arrived));
-        Delivery {
-            whole: ends.last().map_or(0, |line| line.end),
-            refused: refused.map(|(line, _)| line.end).collect(),
-            result,
+        let known = self.settled.iter().map_while(|settled| *settled);
+        let (mut whole, mut refused) = (0, Vec::new());
+        for (line, settled) in chunk.ends().iter().zip(known) {
+            whole = line.end;
+            if settled == Settled::Refused {
+                refused.push(line.end);
+            }
         }
+        Delivery { whole, refused, result }
     }
 }
 
