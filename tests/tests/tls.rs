@@ -7,6 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tests::certificates;
 use tests::child::{self, Running};
 use tests::far::verify;
 use tests::skip::{require_root_bpf, skip};
@@ -40,12 +41,8 @@ impl Place {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("its address").port();
-        let place = Self { folder, port };
-        place.certificate("ca", None);
-        place.certificate("server", Some("ca"));
-        place.certificate("client", Some("ca"));
-        place.certificate("other", None);
-        Some(place)
+        certificates::make(folder.path());
+        Some(Self { folder, port })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -54,23 +51,6 @@ impl Place {
 
     fn name(&self, name: &str) -> String {
         self.path(name).display().to_string()
-    }
-
-    /// Makes `NAME.pem` and `NAME.key`, signed by another or by itself.
-    fn certificate(&self, name: &str, by: Option<&str>) {
-        let (pem, key) = (self.name(&format!("{name}.pem")), self.name(&format!("{name}.key")));
-        let subject = format!("/CN={name}");
-        let (ca, ca_key) = by.map_or_else(Default::default, |by| {
-            (self.name(&format!("{by}.pem")), self.name(&format!("{by}.key")))
-        });
-        let (curve, names) = ("ec_paramgen_curve:P-256", "subjectAltName=DNS:localhost");
-        let mut args = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", curve, "-nodes"];
-        args.extend(["-days", "2", "-subj", &subject, "-keyout", &key, "-out", &pem]);
-        if by.is_some() {
-            args.extend(["-CA", &ca, "-CAkey", &ca_key, "-addext", names]);
-            args.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        }
-        child::run("openssl", &args).expect_code(0);
     }
 
     /// A receiver of one connection, that appends to the file of that name.

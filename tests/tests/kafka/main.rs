@@ -2,9 +2,11 @@
 //! by kcat. It speaks Kafka's protocol and is no real broker: it has no disk, no replicas
 //! and no users.
 
+mod doorkeeper;
 mod mock;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -12,9 +14,12 @@ use std::time::{Duration, Instant};
 
 use mock::Mock;
 use serde_json::Value;
-use tests::child;
+use tests::certificates;
+use tests::child::{self, Running};
 use tests::far::verify;
+use tests::skip::skip;
 use tests::stream::count;
+use tests::tools;
 use tests::tracer::{self, Attached, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
@@ -170,6 +175,52 @@ fn what_is_hopeless_ends_it() {
         assert_eq!(code, 5, "{said}");
         assert!(said.contains(reason) && said.contains("other destinations go on"), "{said}");
         let (report, code) = verify(&[&path]);
+        assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 1000), "{report}");
+    }
+}
+
+/// Who is not let in is told so and ends for good; by way of TLS with a certificate of our
+/// own, and a password from a file, which is shown nowhere. Who is not believed is waited for.
+#[test]
+fn a_password_that_is_wrong_ends_it() {
+    let Some(_mock) = Mock::start() else { return };
+    if let Some(lacks) = ["openssl", "socat"].iter().find(|it| tools::find(it).is_none()) {
+        return skip("kafka by TLS", &format!("{lacks} is not installed"));
+    }
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    certificates::make(folder.path());
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("its address").port();
+    drop(free);
+    let (cert, key, ca) = (path("server.pem"), path("server.key"), path("ca.pem"));
+    let listen = format!("OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
+    let listen = format!("{listen},cert={cert},key={key},cafile={ca},verify=1");
+    let mut socat = Command::new("socat");
+    socat.args([&listen, &format!("TCP:127.0.0.1:{}", doorkeeper::start())]);
+    let _socat = Running::start(socat);
+    let settings = format!(
+        "security.protocol=sasl_ssl\nsasl.mechanism=PLAIN\nsasl.username=us\nsasl.password=hush\n\
+         ssl.certificate.location={}\nssl.key.location={}\n",
+        path("client.pem"),
+        path("client.key"),
+    );
+    fs::write(path("properties"), settings).expect("room");
+    for (believed, ends) in [("ca.pem", true), ("other.pem", false)] {
+        let file = format!("file:{}", path(believed) + ".events");
+        let options = format!("config={}&ssl.ca.location={}", path("properties"), path(believed));
+        let write = format!("kafka:localhost:{port}/t?broker.address.family=v4&{options}");
+        let (mut attached, waiting) = flood(1000, &["-vvv", "-w", &write, "-w", &file]);
+        waiting.go();
+        let reason = if ends { "nobody knows" } else { "certificate verify failed" };
+        attached.tracer.stderr.wait_for(reason, |line| {
+            line.contains(reason) && !line.contains("tracer: debug") && !line.contains("hush")
+        });
+        let (said, code) = ended(attached);
+        assert_eq!(code, 5, "{said}");
+        assert_eq!(said.contains("waiting until lines arrive"), !ends, "{said}");
+        assert!(!said.contains("hush"), "{said}");
+        let (report, code) = verify(&[path(believed) + ".events"]);
         assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 1000), "{report}");
     }
 }
