@@ -71,10 +71,16 @@ fn a_receiver_that_dies_twice_misses_nothing() {
     let path = |name: &str| folder.path().join(name);
     let (socket, received) = (path("socket"), path("received"));
     let write = format!("unix:{}", socket.display());
+    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
+    let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid(), "-w", &write];
+    let mut attached = Attached::start(&own);
+    let waits = |line: &str| line.contains("trying again");
+    // It may have said so before it said that it is attached.
+    if !waits(&attached.tracer.stderr.text()) {
+        attached.tracer.stderr.wait_for("nobody to be there", waits);
+    }
     let to = received.clone();
     let receiver = thread::spawn(move || {
-        // The tracer has begun to wait.
-        thread::sleep(Duration::from_millis(300));
         for lines in [2_000, 9_000, usize::MAX] {
             let _ = fs::remove_file(&socket);
             let listener = UnixListener::bind(&socket).expect("our own folder");
@@ -86,9 +92,10 @@ fn a_receiver_that_dies_twice_misses_nothing() {
             }
         }
     });
-    let said = flood(&["-w", &write]);
+    assert_eq!(count(&waiting.go()[0], "calls"), CALLS);
+    attached.tracer.signal(libc::SIGINT);
+    attached.tracer.finish().expect_code(0);
     receiver.join().expect("the receiver");
-    assert!(said.contains("trying again") && said.contains("connected"), "{said}");
     let (report, code) = verify(&[&received]);
     let run = &report["runs"][0];
     assert_eq!((code, count(run, "events")), (Some(0), CALLS), "{report}");

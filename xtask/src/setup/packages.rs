@@ -47,10 +47,17 @@ pub struct Package {
     pub name: &'static str,
     pub purpose: &'static str,
     pub probe: Probe,
+    /// Never installed, only unpacked beside the system: a daemon that would take the place
+    /// of the machine's own, or begin with the next boot.
+    pub beside: bool,
 }
 
 const fn package(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
-    Package { name, purpose, probe }
+    Package { name, purpose, probe, beside: false }
+}
+
+const fn beside(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
+    Package { name, purpose, probe, beside: true }
 }
 
 /// Major version of the LLVM that Debian's `rustc-web` is built with, and so of the
@@ -104,6 +111,9 @@ pub const TESTS: &[Package] = &[
     package("kcat", "reading out of Kafka", Probe::Program("kcat")),
     package("openssl", "certificates", Probe::Program("openssl")),
     package("socat", "a receiver of TLS", Probe::Program("socat")),
+    beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
+    beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
+    beside("logrotate", "a recipe", Probe::Program("logrotate")),
 ];
 
 /// What builds librdkafka, of the tracer's feature `kafka`; part of the above.

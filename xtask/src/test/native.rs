@@ -35,12 +35,14 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(beside::program_folders());
     let path = std::env::join_paths(folders).context("PATH")?;
-    let (python, schemas) = (python::folder()?, schemas::folder()?);
+    let schemas = schemas::folder()?;
+    let (beside, python) = (beside::folder()?, python::folder()?);
     let variables = [
         ("PATH", path.as_os_str()),
         ("TRACER_BIN", tracer.as_os_str()),
         ("TRACER_SKIPS", skips.path.as_os_str()),
         ("TRACER_SCHEMAS", schemas.as_os_str()),
+        ("TRACER_BESIDE", beside.as_os_str()),
         ("TRACER_PYTHON", python.as_os_str()),
         // Their stack traces are for whoever reads a failure.
         ("RUST_BACKTRACE", OsStr::new("1")),
