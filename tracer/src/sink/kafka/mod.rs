@@ -45,6 +45,8 @@ pub struct Kafka {
     config: ClientConfig,
     /// Made with the first chunk, since it has threads.
     producer: Option<Producing>,
+    /// Lines have arrived by way of it.
+    proven: bool,
     /// The last line was reported then, or waited for from then on.
     since: Instant,
     /// The brokers denied us first then, and how, and have taken nothing since.
@@ -89,6 +91,7 @@ impl Kafka {
             config: settings::gather(spec)?,
             spec: spec.clone(),
             producer: None,
+            proven: false,
             since: Instant::now(),
             denied: None,
             reason: None,
@@ -202,6 +205,7 @@ impl Kafka {
             }
         }
         if arrived {
+            self.proven = true;
             self.since = Instant::now();
             (self.denied, self.reason) = (None, None);
             if std::mem::take(&mut self.missed) {
@@ -263,6 +267,14 @@ impl Lines {
         }
     }
 
+    /// What was under way will not be reported.
+    fn start_over(&mut self) {
+        let settled = self.settled.iter().enumerate();
+        self.to_send = settled.filter(|(_, how)| how.is_none()).map(|(at, _)| at).collect();
+        self.alone.clear();
+        (self.under_way, self.single) = (0, None);
+    }
+
     /// What became of them. What arrived behind a line that is not settled counts as not
     /// settled either: it may be sent again from a spool, and is not to be lost there.
     fn delivery(&self, chunk: &Chunk, result: Result<(), Halt>) -> Delivery {
@@ -281,13 +293,31 @@ impl Lines {
 impl Transport for Kafka {
     fn deliver(&mut self, chunk: &Chunk, leash: Option<&Leash<'_>>) -> Delivery {
         let mut lines = Lines::new(chunk);
-        let made = self.producer.take().map_or_else(|| self.make(), Ok);
-        let result = made.and_then(|producer| {
+        let mut backoff = Backoff::default();
+        loop {
+            let producer = match self.producer.take().map_or_else(|| self.make(), Ok) {
+                Ok(producer) => producer,
+                Err(halt) => return lines.delivery(chunk, Err(halt)),
+            };
             let result = self.run(&producer, chunk, &mut lines, leash);
-            self.producer = Some(producer);
-            result
-        });
-        lines.delivery(chunk, result)
+            let fatal = producer.client().fatal_error();
+            match (result, fatal) {
+                // Its numbers are out of step with the brokers', as after these have lost
+                // lines: another one begins anew.
+                (Err(Halt::Failed(_)), Some((_, why))) if std::mem::take(&mut self.proven) => {
+                    log::warn!("{}: {why}; with another producer from here on", self.spec);
+                    drop(producer);
+                    lines.start_over();
+                    if let Err(halt) = backoff.wait(leash) {
+                        return lines.delivery(chunk, Err(halt));
+                    }
+                }
+                (result, _) => {
+                    self.producer = Some(producer);
+                    return lines.delivery(chunk, result);
+                }
+            }
+        }
     }
 }
 

@@ -96,6 +96,7 @@ fn lines_are_settled_from_the_first_one_on() {
 const PRODUCE: RDKafkaApiKey = RDKafkaApiKey::Produce;
 const NOT_ENOUGH_REPLICAS: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
 const TOO_LARGE: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+const OUT_OF_STEP: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
 const DENIED: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 
 /// What passes is got over, all down and up again, and what does not pass ends it.
@@ -125,6 +126,8 @@ fn errors_of_brokers() {
     });
     assert!(down, "it waits");
     assert_eq!(all, (true, vec![], true));
+    cluster.request_errors(PRODUCE, &[OUT_OF_STEP]);
+    assert_eq!(sent(), (true, vec![], true), "with another producer");
     cluster.request_errors(PRODUCE, &[DENIED; 8]);
     let delivery = kafka.deliver(&chunk, None);
     let Err(Halt::Failed(error)) = delivery.result else { panic!("it goes on") };
