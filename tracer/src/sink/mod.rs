@@ -23,7 +23,7 @@ pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaTopic, Key};
-pub use queue::{OnFull, PATIENCE, Wake};
+pub use queue::{OnFull, PATIENCE, Standing, Wake};
 pub use spool::Spool;
 #[cfg(feature = "tls")]
 pub use stream::Tls;
@@ -40,7 +40,7 @@ use writer::Writer;
 #[error("cannot write to {destination}: {error}")]
 pub struct SinkError {
     /// The destination.
-    pub destination: Destination,
+    pub destination: Box<Destination>,
     /// Why.
     pub error: io::Error,
 }
@@ -118,7 +118,7 @@ impl Sink {
     /// [`SinkError`]
     pub fn open(destination: &Destination, run: RunId) -> Result<Self, SinkError> {
         let (transport, watched) = open(destination)
-            .map_err(|error| SinkError { destination: destination.clone(), error })?;
+            .map_err(|error| SinkError { destination: Box::new(destination.clone()), error })?;
         Ok(Self {
             destination: destination.clone(),
             watched,
@@ -140,7 +140,9 @@ impl Sink {
             Way::Straight { transport, outcome, error } if self.destination.may_be_away() => {
                 match spool.before(transport, label, self.run) {
                     Ok(spooled) => Way::Straight { transport: Box::new(spooled), outcome, error },
-                    Err(error) => return Err(SinkError { destination: self.destination, error }),
+                    Err(error) => {
+                        return Err(SinkError { destination: Box::new(self.destination), error });
+                    }
                 }
             }
             other => other,
@@ -160,7 +162,9 @@ impl Sink {
             Way::Straight { transport, .. } => {
                 match Queue::start(transport, limit, on_full, wake) {
                     Ok(queue) => Way::Queued(queue),
-                    Err(error) => return Err(SinkError { destination, error }),
+                    Err(error) => {
+                        return Err(SinkError { destination: Box::new(destination), error });
+                    }
                 }
             }
             queued => queued,
@@ -169,7 +173,7 @@ impl Sink {
     }
 
     fn error(&self, error: io::Error) -> SinkError {
-        SinkError { destination: self.destination.clone(), error }
+        SinkError { destination: Box::new(self.destination.clone()), error }
     }
 
     /// Where to.
@@ -285,6 +289,14 @@ impl Sink {
         };
         outcome.failed.merge(&self.unsent);
         (outcome, waiting)
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        match &self.way {
+            Way::Straight { .. } => Standing::default(),
+            Way::Queued(queue) => queue.standing(),
+        }
     }
 
     /// How long the queue was waited for.

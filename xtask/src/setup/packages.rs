@@ -114,6 +114,7 @@ pub const TESTS: &[Package] = &[
     beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
+    beside("prometheus", "promtool, which checks metrics", Probe::Program("promtool")),
 ];
 
 /// What builds librdkafka, of the tracer's feature `kafka`; part of the above.

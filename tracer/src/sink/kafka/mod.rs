@@ -11,6 +11,7 @@ mod tests;
 use std::{
     collections::VecDeque,
     io,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -36,6 +37,9 @@ const DENIED: Duration = Duration::from_secs(10);
 const SILENT: Duration = Duration::from_secs(10);
 /// How often it is looked whether these are over.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What librdkafka says beside each broker's own error.
+const ALL_DOWN: RDKafkaErrorCode = RDKafkaErrorCode::AllBrokersDown;
 
 type Producing = ThreadedProducer<Reports>;
 
@@ -177,6 +181,9 @@ impl Kafka {
         }
         if let Some(leash) = leash {
             leash.progress(bytes);
+            // Each is a broker that was tried in vain, or a connection that broke.
+            let brokers = news.errors.iter().filter(|(code, _)| *code != ALL_DOWN).count();
+            leash.retries.fetch_add(brokers as u64, Ordering::Relaxed);
         }
         self.heard(news.errors, arrived);
         if too_long && !std::mem::replace(&mut self.said_too_long, true) {
@@ -197,7 +204,7 @@ impl Kafka {
             if denies(code) {
                 self.denied.get_or_insert_with(|| (Instant::now(), why.clone()));
             }
-            if code == RDKafkaErrorCode::AllBrokersDown {
+            if code == ALL_DOWN {
                 down = true;
                 self.reason.get_or_insert(why);
             } else {

@@ -154,7 +154,7 @@ fn nobody_is_there() {
     let mut kafka = Kafka::open(&parsed(&format!("kafka:{nobody}/t"))).unwrap();
     let quit = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
     let moved = std::sync::atomic::AtomicU64::new(0);
-    let leash = Leash { moved: &moved, quit: quit.as_fd() };
+    let leash = Leash { moved: &moved, quit: quit.as_fd(), retries: &moved };
     let chunk = numbers(10);
     let delivery = std::thread::scope(|scope| {
         let sending = scope.spawn(|| kafka.deliver(&chunk, Some(&leash)));

@@ -93,7 +93,7 @@ fn a_stuck_receiver_is_given_up() {
     let mut stream = stream(&format!("unix:{}", path.display()));
     let quit = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
     let moved = std::sync::atomic::AtomicU64::new(0);
-    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit) };
+    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit), retries: &moved };
     let chunk = chunk(1..200_000);
     let delivery = thread::scope(|scope| {
         let delivering = scope.spawn(|| stream.deliver(&chunk, Some(&leash)));
@@ -140,8 +140,8 @@ fn a_receiver_that_left_is_found_out() {
     let mut stream = stream(&format!("tcp:127.0.0.1:{port}?resend=0"));
     sent(&mut stream, 1..1000);
     let first = listener.accept().unwrap().0;
-    let read = BufReader::new(first).lines().take(999).map(|line| line.unwrap()).count();
-    assert_eq!(read, 999);
+    let read: Vec<_> = BufReader::new(first).lines().take(999).map(Result::unwrap).collect();
+    assert_eq!(read.len(), 999);
     thread::sleep(Duration::from_millis(50));
     let receiver = thread::spawn(move || {
         let mut text = String::new();
