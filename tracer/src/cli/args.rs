@@ -186,6 +186,11 @@ pub struct Trace {
     /// What becomes of events while a destination's queue is full
     #[arg(long, value_name = "WHAT", default_value = "drop", help_heading = "Output")]
     pub on_full: OnFull,
+    /// Give up, once attached, what is not needed any more: capabilities, system calls,
+    /// files and ports. auto gives up what this kernel lets it, on refuses to run where
+    /// something can't be
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Service")]
+    pub confine: Confine,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -353,6 +358,17 @@ pub enum OnFull {
     Drop,
     /// They stay in the ring buffer, which fills, and then loses and counts them as ring_full
     Block,
+}
+
+/// Whether privileges are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Confine {
+    /// As far as the kernel has the means; -v says which
+    Auto,
+    /// All of it, or the program ends with 3
+    On,
+    /// No
+    Off,
 }
 
 /// On or off.

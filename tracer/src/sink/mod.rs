@@ -6,6 +6,7 @@ mod destination;
 mod file;
 pub mod options;
 mod queue;
+mod reach;
 mod stream;
 mod transport;
 mod writer;
@@ -19,6 +20,7 @@ use std::{
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
+pub use reach::{Ports, Reach};
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -117,7 +119,15 @@ impl Sink {
         })
     }
 
-    /// With a queue of so many bytes before it and a thread that writes. `wake` is called
+    /// Gets ready for [`Sink::queued`]: what that has to open is opened now.
+    pub fn prepare(&mut self) {
+        if let Way::Straight { transport, .. } = &mut self.way {
+            transport.make_interruptible();
+        }
+    }
+
+    /// With a queue of so many bytes before it and a thread that writes, once it is
+    /// [prepared](Sink::prepare). `wake` is called
     /// where writing fails, and where there is room again after [`Sink::has_room`] found
     /// none.
     ///

@@ -92,7 +92,8 @@ struct State {
 }
 
 impl Queue {
-    /// Starts the thread. The queue holds so many bytes, and a chunk more than that.
+    /// Starts the thread. The queue holds so many bytes, and a chunk more than that. The
+    /// transport waits so that it can be told to give up.
     ///
     /// # Errors
     /// Those of starting a thread.
@@ -102,7 +103,6 @@ impl Queue {
         on_full: OnFull,
         wake: Wake,
     ) -> io::Result<Self> {
-        transport.make_interruptible();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             more: Condvar::new(),
@@ -276,6 +276,7 @@ impl Shared {
 
     /// The thread that delivers.
     fn deliver(&self, transport: &mut dyn Transport) {
+        transport.begin();
         let leash = Leash { moved: &self.moved, quit: self.quit.as_fd() };
         loop {
             match self.next() {

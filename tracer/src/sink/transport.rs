@@ -34,8 +34,14 @@ pub trait Transport: Send {
         Ok(())
     }
 
-    /// Waits from now on so that the leash can end it, where that takes preparation.
+    /// Waits from now on so that the leash can end it, where that takes preparation. What
+    /// has to be opened for that is opened now.
     fn make_interruptible(&mut self) {}
+
+    /// Called once by the thread that will deliver, before anything else. Threads of its own
+    /// are started here at the earliest: what the process gives up after attaching holds for
+    /// those that are started later.
+    fn begin(&mut self) {}
 }
 
 /// What became of a chunk.

@@ -157,6 +157,12 @@ impl Transport for Log {
         }
     }
 
+    fn begin(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.tidy();
+        }
+    }
+
     fn finish(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
         self.aside.take().map_or(Ok(()), |aside| aside.finish(leash))
     }
