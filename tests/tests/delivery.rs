@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,9 +30,15 @@ fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
 
 /// Traces a flood of calls with these options, to its end.
 fn flood(options: &[&str]) -> String {
+    flood_once(options, || {})
+}
+
+/// The same; `then` is called once the tracer is attached.
+fn flood_once(options: &[&str], then: impl FnOnce()) -> String {
     let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
     let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid()];
     let attached = Attached::start(&[options, &own].concat());
+    then();
     let truth = waiting.go();
     assert_eq!(count(&truth[0], "calls"), CALLS);
     attached.tracer.signal(libc::SIGINT);
@@ -82,7 +89,9 @@ fn a_receiver_that_dies_twice_misses_nothing() {
     let (socket, received) = (path("socket"), path("received"));
     let write = format!("unix:{}", socket.display());
     let to = received.clone();
+    let (attached, is_attached) = channel();
     let receiver = thread::spawn(move || {
+        is_attached.recv().expect("a tracer that is attached");
         // The tracer has begun to wait.
         thread::sleep(Duration::from_millis(300));
         for lines in [2_000, 9_000, usize::MAX] {
@@ -96,7 +105,7 @@ fn a_receiver_that_dies_twice_misses_nothing() {
             }
         }
     });
-    let said = flood(&["-w", &write]);
+    let said = flood_once(&["-w", &write], move || attached.send(()).expect("a receiver"));
     receiver.join().expect("the receiver");
     assert!(said.contains("trying again") && said.contains("connected"), "{said}");
     let (report, code) = verify(&[&received]);

@@ -3,6 +3,7 @@
 //! The socket is connected before anything is given up, since no other can be made then.
 
 use std::{
+    cell::Cell,
     io,
     os::{
         linux::net::SocketAddrExt,
@@ -31,6 +32,8 @@ pub struct Manager {
     fed: Instant,
     /// When the status was told, and how many calls had been accounted for by then.
     told: (Instant, u64),
+    /// It takes nothing, which was said.
+    missed: Cell<bool>,
 }
 
 impl Manager {
@@ -44,7 +47,7 @@ impl Manager {
         let watched = socket.is_some() && sd_notify::watchdog_enabled(false, &mut micros);
         let now = Instant::now();
         let feed = watched.then(|| Duration::from_micros(micros) / 2);
-        Self { socket, feed, fed: now, told: (now, 0) }
+        Self { socket, feed, fed: now, told: (now, 0), missed: Cell::new(false) }
     }
 
     /// Nothing is missed from now on.
@@ -97,8 +100,12 @@ impl Manager {
     fn tell(&self, states: &[NotifyState<'_>]) {
         let Some(socket) = &self.socket else { return };
         let text: String = states.iter().map(|state| format!("{state}\n")).collect();
-        if let Err(error) = socket.send(text.as_bytes()) {
-            log::warn!("cannot tell systemd {}: {error}", text.trim_end().replace('\n', ", "));
+        match socket.send(text.as_bytes()) {
+            Ok(_) => self.missed.set(false),
+            Err(error) if !self.missed.replace(true) => {
+                log::warn!("cannot tell systemd {}: {error}", text.trim_end().replace('\n', ", "));
+            }
+            Err(_) => {}
         }
     }
 }
