@@ -17,6 +17,7 @@ pub mod compare;
 pub mod compat;
 pub mod confine;
 pub mod cpus;
+pub mod far;
 pub mod honest;
 pub mod hook;
 pub mod schema;

@@ -1,32 +1,22 @@
 //! What comes out at the far end of destinations, as `tracer verify` finds it: rotated
 //! files, receivers that die, a tracer that is killed, a queue that was full.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::far::verify;
 use tests::skip::require_root_bpf;
 use tests::stream::count;
-use tests::tracer::{self, Attached, Waiting};
+use tests::tracer::{Attached, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const CALLS: u64 = 30_000;
-
-/// What `tracer verify` says, and its exit status.
-fn verify<S: AsRef<OsStr>>(files: &[S]) -> (Value, Option<i32>) {
-    let mut command = Command::new(tracer::binary());
-    let output = command.args(["verify", "-o", "json"]).args(files).output().expect("a tracer");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let report = serde_json::from_slice(&output.stdout);
-    (report.unwrap_or_else(|error| panic!("{error}: {said}")), output.status.code())
-}
 
 /// Traces a flood of calls with these options, to its end.
 fn flood(options: &[&str]) -> String {

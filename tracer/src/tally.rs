@@ -35,6 +35,14 @@ impl Tally {
         }
     }
 
+    /// Takes a part of it away again.
+    pub fn take_back(&mut self, part: &Self) {
+        self.total = self.total.saturating_sub(part.total);
+        for (count, less) in self.by_cpu.iter_mut().zip(&part.by_cpu) {
+            *count = count.saturating_sub(*less);
+        }
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
         self.total

@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracer_common::registry::Event;
 
-use super::parse;
+use super::{confine::Confine, parse};
 use crate::{
     filter::{Pattern, Term, expr::Expression},
     sink::Destination,
@@ -186,9 +186,15 @@ pub struct Trace {
     /// What becomes of events while a destination's queue is full
     #[arg(long, value_name = "WHAT", default_value = "drop", help_heading = "Output")]
     pub on_full: OnFull,
-    /// Give up, once attached, what is not needed any more: capabilities, system calls,
-    /// files and ports. auto gives up what this kernel lets it, on refuses to run where
-    /// something can't be
+    /// Folder to keep events in for destinations that are away, also over a restart
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub spool: Option<PathBuf>,
+    /// Bytes that are kept there for each destination at most [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse::spool, requires = "spool",
+          help_heading = "Output")]
+    pub spool_size: Option<u64>,
+    /// Give up, once attached, capabilities, system calls, files and ports that are not
+    /// needed any more (docs/SERVICE.md)
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Service")]
     pub confine: Confine,
     /// Start COMMAND and trace it and its children
@@ -358,17 +364,6 @@ pub enum OnFull {
     Drop,
     /// They stay in the ring buffer, which fills, and then loses and counts them as ring_full
     Block,
-}
-
-/// Whether privileges are given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Confine {
-    /// As far as the kernel has the means; -v says which
-    Auto,
-    /// All of it, or the program ends with 3
-    On,
-    /// No
-    Off,
 }
 
 /// On or off.

@@ -1,14 +1,24 @@
 //! Gives up, once the programs are attached, what the rest of the run does not take.
 
-use super::{
-    Failure,
-    args::{Confine, Trace},
-};
+use clap::ValueEnum;
+
+use super::{Failure, args::Trace};
 use crate::{
     confine::{self, Part, Settings},
     sink::Reach,
     source::Live,
 };
+
+/// Whether privileges are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Confine {
+    /// As far as the kernel has the means; -v says which
+    Auto,
+    /// All of it, or the program ends with 3
+    On,
+    /// No
+    Off,
+}
 
 /// Gives it up, as `--confine` says.
 pub fn apply(options: &Trace, live: &Live) -> Result<(), Failure> {
@@ -39,8 +49,9 @@ pub fn apply(options: &Trace, live: &Live) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What all destinations reach.
+/// What all destinations and the spool reach.
 fn reach(options: &Trace) -> Reach {
     let each = options.output.write.iter().map(|write| Reach::of(&write.destination));
-    each.fold(Reach::default(), Reach::and)
+    let folders = options.spool.iter().cloned().collect();
+    each.fold(Reach { folders, ..Reach::default() }, Reach::and)
 }

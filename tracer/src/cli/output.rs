@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use clap::ColorChoice;
+use clap::{ColorChoice, ValueEnum, builder::PossibleValue};
 
 use super::{
     Failure,
@@ -14,20 +14,32 @@ use crate::{
     event::RunId,
     filter::Criteria,
     pipeline::Output,
-    sink::{Destination, Sink},
+    sink::{Destination, Sink, Spool},
 };
 
 /// Width of a table that goes to no terminal.
 const WIDTH: usize = 120;
 
 /// Opens every destination, for lines of that run.
-pub fn open(options: &args::Output, run: RunId) -> Result<Vec<Output>, Failure> {
+pub fn open(
+    options: &args::Output,
+    run: RunId,
+    mut spool: Option<&mut Spool>,
+) -> Result<Vec<Output>, Failure> {
     options
         .write
         .iter()
         .map(|write| {
-            let sink = Sink::open(&write.destination, run).map_err(Failure::Sink)?;
+            let mut sink = Sink::open(&write.destination, run).map_err(Failure::Sink)?;
             let format = write.format.unwrap_or(options.output);
+            if let Some(spool) = &mut spool {
+                // What auto is where no terminal is.
+                let name = if format == Format::Auto { Format::Json } else { format };
+                let name = name.to_possible_value();
+                let name = name.as_ref().map_or("json", PossibleValue::get_name);
+                let label = format!("{name}={}", write.destination);
+                sink = sink.spooled(spool, &label).map_err(Failure::Sink)?;
+            }
             Ok(Output::new(sink, encoder(format, options.color, &write.destination)))
         })
         .collect()

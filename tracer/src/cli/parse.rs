@@ -11,7 +11,7 @@ use tracer_common::{
 
 use crate::{
     filter::{Pattern, Term},
-    sink::options::bytes as size,
+    sink::{Spool, options::bytes as size},
 };
 
 /// Largest ring buffer.
@@ -123,6 +123,15 @@ pub fn queue(text: &str) -> Result<usize, String> {
         return Err("a queue takes from 64K to 16G".to_owned());
     }
     usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
+/// The size of a spool.
+pub fn spool(text: &str) -> Result<u64, String> {
+    let bytes = size(text).ok_or("a size is a number of bytes, or one with K, M or G")?;
+    if bytes < Spool::LEAST {
+        return Err("a spool takes 16M or more".to_owned());
+    }
+    Ok(bytes)
 }
 
 /// A length of time: a number of seconds, or units as in `1m30s`.

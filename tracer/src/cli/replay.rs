@@ -31,7 +31,7 @@ pub fn run(options: args::Replay) -> Result<ExitCode, Failure> {
     log_origin(&reader.header);
     let header = &reader.header;
     let run = header.run.as_ref().map(|run| run.id).unwrap_or_default();
-    let outputs = output::open(&options.output, run)?;
+    let outputs = output::open(&options.output, run, None)?;
     let mut stream = header.stream.clone();
     let chosen = &options.select.events;
     stream.events.retain(|name| chosen.is_empty() || chosen.iter().any(|e| e.name == name));

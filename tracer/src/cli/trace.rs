@@ -34,9 +34,12 @@ use crate::{
     pipeline::{Output, Pipeline},
     process::{self, Processes},
     recording,
-    sink::{Destination, OnFull},
+    sink::{Destination, OnFull, Spool},
     source::{Hook, Live, Options, PassedOver, Shape, Stopped},
 };
+
+/// Bytes of a destination's spool, where nothing else is said.
+const SPOOL: u64 = 1 << 30;
 
 /// Traces until a signal, a limit, a failure, or the end of COMMAND.
 pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
@@ -47,7 +50,11 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     let divided = divide(&options)?;
     log::info!("{}", divided.describe());
     let run = this_run()?;
-    let mut outputs = output::open(&options.output, run.id)?;
+    let mut spool = open_spool(&options)?;
+    let mut outputs = output::open(&options.output, run.id, spool.as_mut())?;
+    if let Some(spool) = &spool {
+        spool.tell_of_others();
+    }
     outputs.iter_mut().for_each(|output| output.sink.prepare());
     let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
     let manager = Manager::connect();
@@ -140,6 +147,19 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         session.release(command, &options.command)?;
     }
     session.run()
+}
+
+/// The spool, where one is asked for.
+fn open_spool(options: &Trace) -> Result<Option<Spool>, Failure> {
+    let Some(path) = &options.spool else { return Ok(None) };
+    if !options.output.write.iter().any(|write| write.destination.may_be_away()) {
+        let says = "--spool is for destinations that may be away: no --write names one";
+        return Err(Failure::Usage(says.to_owned()));
+    }
+    let spool = Spool::open(path, options.spool_size.unwrap_or(SPOOL));
+    spool.map(Some).map_err(|error| {
+        Failure::Runtime(format!("cannot use the spool {}: {error}", path.display()))
+    })
 }
 
 /// Puts a queue before each destination.

@@ -12,7 +12,10 @@ use landlock::{
 };
 
 use super::{Settings, capabilities::is_ordinary};
-use crate::{sink::Ports, source::Hierarchy};
+use crate::{
+    sink::{Ports, Reach},
+    source::Hierarchy,
+};
 
 /// The latest version whose rules were tried out.
 const KNOWN: ABI = ABI::V7;
@@ -48,7 +51,7 @@ pub fn restrict(settings: &Settings) -> Result<String, String> {
     }
     let reach = &settings.reach;
     let mut left = vec!["/proc".to_owned()];
-    left.extend(reach.files.iter().flat_map(|file| granted(file)).map(shown));
+    left.extend(written(settings).map(shown));
     left.extend(reach.names.then(|| "/etc and what resolving names takes".to_owned()));
     left.extend(reach.read.iter().cloned().map(shown));
     let ports = match &reach.ports {
@@ -97,7 +100,7 @@ fn ruled(settings: &Settings) -> Result<RulesetCreated, landlock::RulesetError> 
     for name in NAMES.iter().filter(|_| reach.names) {
         rules = beneath(rules, Path::new(name), read)?;
     }
-    for path in reach.files.iter().flat_map(|file| granted(file)) {
+    for path in written(settings) {
         rules = beneath(rules, &path, write)?;
     }
     for port in ports {
@@ -116,6 +119,12 @@ fn beneath(
     let of_files = AccessFs::from_file(KNOWN);
     let access = if path.is_dir() { access } else { access & of_files };
     rules.add_rule(PathBeneath::new(folder, access))
+}
+
+/// Where files are written, made and removed.
+fn written(settings: &Settings) -> impl Iterator<Item = PathBuf> {
+    let Reach { files, folders, .. } = &settings.reach;
+    files.iter().flat_map(|file| granted(file)).chain(folders.iter().cloned())
 }
 
 /// What has to be granted so that a file can be made anew: its folder, and that of what it is

@@ -24,6 +24,11 @@ impl RunId {
         Self(std::array::from_fn(|i| digit(60 - 4 * i as u32)))
     }
 
+    /// The digits as bytes.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// Sixteen digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

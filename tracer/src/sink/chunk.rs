@@ -81,6 +81,20 @@ impl Chunk {
         }
     }
 
+    /// The callers of the lines that end there.
+    pub fn refused(&self, ends: &[usize]) -> impl Iterator<Item = Caller> {
+        let lines = self.lines.iter().filter(move |line| ends.binary_search(&line.end).is_ok());
+        lines.filter_map(|line| line.caller)
+    }
+
+    /// The lines that begin after so many bytes.
+    pub fn after(&self, bytes: usize) -> Self {
+        let lines = self.lines.iter().filter(|line| line.end > bytes);
+        let lines = lines.map(|line| Line { end: line.end - bytes, ..*line }).collect();
+        let bytes = self.bytes.get(bytes..).unwrap_or_default().to_vec();
+        Self { bytes, run: self.run, lines }
+    }
+
     /// Counts all events as lost.
     pub fn count_lost(&self, lost: &mut Tally) {
         self.lines.iter().filter_map(|line| line.caller).for_each(|caller| lost.add(caller.cpu));

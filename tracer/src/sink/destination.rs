@@ -74,6 +74,11 @@ impl Destination {
     /// The kinds that this program was built with, for people.
     pub const KINDS: &str = "-, file:PATH, unix:PATH, tcp:HOST:PORT";
 
+    /// Whether somebody else has to be there to take what is written.
+    pub fn may_be_away(&self) -> bool {
+        !matches!(self, Self::Stdout | Self::File(_))
+    }
+
     /// Reads one, as `--write` takes it, without its format.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod file;
 pub mod options;
 mod queue;
 mod reach;
+mod spool;
 mod stream;
 mod transport;
 mod writer;
@@ -21,6 +22,7 @@ pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
 pub use reach::{Ports, Reach};
+pub use spool::Spool;
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -119,10 +121,28 @@ impl Sink {
         })
     }
 
+    /// With a spool on disk before it, if it is one that may be away; `label` tells it from
+    /// others, also in later runs.
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub fn spooled(mut self, spool: &mut Spool, label: &str) -> Result<Self, SinkError> {
+        self.way = match self.way {
+            Way::Straight { transport, outcome, error } if self.destination.may_be_away() => {
+                match spool.before(transport, label, self.run) {
+                    Ok(spooled) => Way::Straight { transport: Box::new(spooled), outcome, error },
+                    Err(error) => return Err(SinkError { destination: self.destination, error }),
+                }
+            }
+            other => other,
+        };
+        Ok(self)
+    }
+
     /// Gets ready for [`Sink::queued`]: what that has to open is opened now.
     pub fn prepare(&mut self) {
         if let Way::Straight { transport, .. } = &mut self.way {
-            transport.make_interruptible();
+            transport.prepare();
         }
     }
 

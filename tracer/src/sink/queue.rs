@@ -20,6 +20,7 @@ use super::{
     chunk::{CHUNK, Chunk},
     transport::{Delivery, Halt, Leash, Transport},
 };
+use crate::tally::Tally;
 
 /// How long a destination may take nothing before it is given up, once the program is to
 /// end.
@@ -103,6 +104,7 @@ impl Queue {
         on_full: OnFull,
         wake: Wake,
     ) -> io::Result<Self> {
+        transport.begin()?;
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             more: Condvar::new(),
@@ -258,6 +260,12 @@ impl Patience {
 }
 
 impl State {
+    /// Events that counted as written are not.
+    fn refused(&mut self, refused: &Tally) {
+        self.outcome.written.take_back(refused);
+        self.outcome.failed.merge(refused);
+    }
+
     /// Nothing of what waits will be written.
     fn abandon(&mut self) {
         self.over = true;
@@ -276,13 +284,12 @@ impl Shared {
 
     /// The thread that delivers.
     fn deliver(&self, transport: &mut dyn Transport) {
-        transport.begin();
         let leash = Leash { moved: &self.moved, quit: self.quit.as_fd() };
         loop {
             match self.next() {
                 Next::Chunk(chunk) => {
                     let delivery = transport.deliver(&chunk, Some(&leash));
-                    self.delivered(chunk, delivery);
+                    self.delivered(chunk, delivery, &transport.take_refused());
                 }
                 Next::Attend => transport.attend(),
                 Next::End => break,
@@ -290,6 +297,7 @@ impl Shared {
         }
         let finished = if self.lock().over { Ok(()) } else { transport.finish(Some(&leash)) };
         let mut state = self.lock();
+        state.refused(&transport.take_refused());
         if let Err(Halt::Failed(error)) = finished {
             state.over = true;
             state.error.get_or_insert(error);
@@ -322,8 +330,9 @@ impl Shared {
     }
 
     /// What became of a chunk.
-    fn delivered(&self, chunk: Arc<Chunk>, delivery: Delivery) {
+    fn delivered(&self, chunk: Arc<Chunk>, delivery: Delivery, refused: &Tally) {
         let mut state = self.lock();
+        state.refused(refused);
         // None where it counts as lost already.
         let Some(own) = state.writing.take() else { return };
         drop(own);

@@ -18,6 +18,8 @@ pub enum Ports {
 pub struct Reach {
     /// Files that are opened anew, or made, renamed and removed beside themselves.
     pub files: Vec<PathBuf>,
+    /// Folders that files are made and removed in.
+    pub folders: Vec<PathBuf>,
     /// Files and folders that are read.
     pub read: Vec<PathBuf>,
     /// Unix sockets that are connected to.
@@ -33,6 +35,7 @@ impl Default for Reach {
     fn default() -> Self {
         Self {
             files: Vec::new(),
+            folders: Vec::new(),
             read: Vec::new(),
             sockets: Vec::new(),
             ports: Ports::These(BTreeSet::new()),
@@ -72,6 +75,7 @@ impl Reach {
     /// With that of another.
     pub fn and(mut self, other: Self) -> Self {
         self.files.extend(other.files);
+        self.folders.extend(other.folders);
         self.read.extend(other.read);
         self.sockets.extend(other.sockets);
         self.ports = match (self.ports, other.ports) {

@@ -13,6 +13,7 @@ use rustix::{
 };
 
 use super::chunk::Chunk;
+use crate::tally::Tally;
 
 /// Brings lines to one destination. It is called by one thread, which has nothing else to
 /// do: it may wait as long as the [`Leash`] lets it.
@@ -34,14 +35,26 @@ pub trait Transport: Send {
         Ok(())
     }
 
-    /// Waits from now on so that the leash can end it, where that takes preparation. What
-    /// has to be opened for that is opened now.
-    fn make_interruptible(&mut self) {}
+    /// Called once, before [`Transport::begin`], while the process still has all its rights:
+    /// waits from now on so that the leash can end it. What has to be opened for that is
+    /// opened now, and no threads are started.
+    fn prepare(&mut self) {}
 
-    /// Called once by the thread that will deliver, before anything else. Threads of its own
-    /// are started here at the earliest: what the process gives up after attaching holds for
-    /// those that are started later.
-    fn begin(&mut self) {}
+    /// Called once, before the first delivery by a thread of its own: starts what runs
+    /// beside it. Threads that were started earlier would be outside of what the process has
+    /// given up by then ([`crate::confine`]).
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Events that were delivered as far as [`Transport::deliver`] said, and turned out to
+    /// be refused, since this was last asked.
+    fn take_refused(&mut self) -> Tally {
+        Tally::default()
+    }
 }
 
 /// What became of a chunk.

@@ -57,7 +57,7 @@ impl Transport for Writer {
     }
 
     /// The other holders of the file do not notice: what is opened anew is ours alone.
-    fn make_interruptible(&mut self) {
+    fn prepare(&mut self) {
         let kind = self.file.metadata().map(|metadata| metadata.file_type());
         let kind = kind.ok();
         if kind.is_some_and(|kind| kind.is_socket()) {

@@ -72,7 +72,7 @@ impl Log {
         self.period = began(&file, &self.spec);
         self.writer = Writer::new(file)?;
         if self.interruptible {
-            self.writer.make_interruptible();
+            self.writer.prepare();
         }
         Ok(())
     }
@@ -157,19 +157,20 @@ impl Transport for Log {
         }
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self) -> io::Result<()> {
         if let Some(aside) = &mut self.aside {
             aside.tidy();
         }
+        Ok(())
     }
 
     fn finish(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
         self.aside.take().map_or(Ok(()), |aside| aside.finish(leash))
     }
 
-    fn make_interruptible(&mut self) {
+    fn prepare(&mut self) {
         self.interruptible = true;
-        self.writer.make_interruptible();
+        self.writer.prepare();
     }
 }
 
