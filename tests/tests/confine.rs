@@ -110,7 +110,15 @@ fn what_was_given_up_is_out_of_reach() {
     let (free, finished) = attempts(&["--not", &own, &file], None);
     let refused: Vec<_> = free.iter().filter(|(_, errno)| [1, 13].contains(*errno)).collect();
     assert!(free.len() > 35 && refused.is_empty(), "{refused:?} {finished:?}");
-    for name in ["read_passwd", "make_file_outside", "load_program", "fork", "connect_elsewhere"] {
+    for name in [
+        "read_passwd",
+        "read_by_handle",
+        "read_by_path_of_handle",
+        "make_file_outside",
+        "load_program",
+        "fork",
+        "connect_elsewhere",
+    ] {
         assert_eq!(free[name], 0, "{name}");
     }
 

@@ -10,11 +10,20 @@
 
 use std::ffi::CString;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::{env, fs, thread};
 
 use tracer::confine::{Settings, confine};
 use tracer::sink::{Destination, Reach};
+
+/// A file's handle, with room for the largest (MAX_HANDLE_SZ).
+#[repr(C)]
+struct Handle {
+    bytes: u32,
+    kind: i32,
+    handle: [u8; 128],
+}
 
 /// What is tried, under its name.
 type Try<'a> = (&'static str, Box<dyn Fn() -> io::Result<()> + 'a>);
@@ -33,6 +42,9 @@ fn main() {
         .map(|text| Reach::of(&Destination::parse(&text).expect("a destination")))
         .fold(Reach::default(), Reach::and);
     // As a listener that was there before.
+    let foreign_file = folder.parent().expect("a parent").join("foreign");
+    fs::write(&foreign_file, "a secret\n").expect("room");
+    let handle = handle_of(&foreign_file);
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let other = server.local_addr().expect("bound").port();
     if !not {
@@ -43,7 +55,7 @@ fn main() {
         }
     }
     thread::spawn(move || {
-        for (name, attempt) in tries(&folder, other) {
+        for (name, attempt) in tries(&folder, other, &handle) {
             let errno = attempt().map_or_else(|error| error.raw_os_error().unwrap_or(-1), |()| 0);
             println!("{{\"try\":{name:?},\"errno\":{errno}}}");
         }
@@ -55,6 +67,28 @@ fn main() {
     })
     .join()
     .expect("no panic");
+}
+
+/// What a file is found by without its path, where its file system has that.
+fn handle_of(file: &Path) -> Option<Handle> {
+    let mut handle = Handle { bytes: 128, kind: 0, handle: [0; 128] };
+    let (path, mut mount) = (path(file.to_str().expect("UTF-8")), 0);
+    let into = (&raw mut handle).cast();
+    // SAFETY: a string, a handle with as much room as it says, and a number's place.
+    let found =
+        unsafe { libc::name_to_handle_at(libc::AT_FDCWD, path.as_ptr(), into, &raw mut mount, 0) };
+    (found == 0).then_some(handle)
+}
+
+/// Opens it so, and reads it.
+fn read_by_handle(folder: &Path, handle: &Option<Handle>, flags: libc::c_int) -> io::Result<()> {
+    let Some(handle) = handle else { return Err(io::ErrorKind::Unsupported.into()) };
+    let mount = fs::File::open(folder)?;
+    let mut copy = Handle { bytes: handle.bytes, kind: handle.kind, handle: handle.handle };
+    // SAFETY: a descriptor that is open, and a handle that is as long as it says.
+    let fd = unsafe { libc::open_by_handle_at(mount.as_raw_fd(), (&raw mut copy).cast(), flags) };
+    called(fd.into())?;
+    fs::read(format!("/proc/self/fd/{fd}")).map(drop)
 }
 
 /// What a system call returned.
@@ -75,13 +109,13 @@ fn path(text: &str) -> CString {
 
 /// The attempts, with a folder that files may be made in where a destination is there, and a
 /// port that listens and that no destination names.
-fn tries(folder: &Path, other: u16) -> Vec<Try<'_>> {
+fn tries<'a>(folder: &'a Path, other: u16, handle: &'a Option<Handle>) -> Vec<Try<'a>> {
     let parent = std::os::unix::process::parent_id() as usize;
     let own = folder.join("own");
     let moved = folder.join("moved");
     let outside = folder.parent().expect("a parent").join("outside");
     let mut all: Vec<Try<'_>> = Vec::new();
-    let mut add = |name, attempt: Box<dyn Fn() -> io::Result<()>>| all.push((name, attempt));
+    let mut add = |name, attempt: Box<dyn Fn() -> io::Result<()> + 'a>| all.push((name, attempt));
     add("read_passwd", Box::new(|| fs::read("/etc/passwd").map(drop)));
     add("read_binary", Box::new(|| fs::read("/proc/self/exe").map(drop)));
     add("list_root", Box::new(|| fs::read_dir("/").map(drop)));
@@ -109,6 +143,8 @@ fn tries(folder: &Path, other: u16) -> Vec<Try<'_>> {
     });
     add("remove_file", Box::new(move || fs::remove_file(&moved)));
     add("make_file_outside", Box::new(move || fs::write(&outside, "a line\n")));
+    add("read_by_handle", Box::new(|| read_by_handle(folder, handle, libc::O_RDONLY)));
+    add("read_by_path_of_handle", Box::new(|| read_by_handle(folder, handle, libc::O_PATH)));
     add("make_link", {
         let link = folder.join("link");
         Box::new(move || std::os::unix::fs::symlink("/etc/passwd", &link))

@@ -96,6 +96,7 @@ pub const TESTS: &[Package] = &[
     ),
     package("jq", "reading the output as users do", Probe::Program("jq")),
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
+    package("systemd", "systemd-analyze, for the unit", Probe::Program("systemd-analyze")),
 ];
 
 /// libFuzzer is built from source.

@@ -30,8 +30,6 @@ pub const ALWAYS: &[i64] = &[
     // Files.
     libc::SYS_openat,
     libc::SYS_openat2,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
     libc::SYS_close,
     libc::SYS_close_range,
     libc::SYS_read,
