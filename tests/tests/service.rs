@@ -135,7 +135,7 @@ fn exec_start() -> Vec<String> {
     let unit = unit();
     let words = words(&unit, "ExecStart");
     assert_eq!(words[0], "/usr/bin/tracer");
-    let sooner = |word: &&str| word.replace("size=100M", "size=64K");
+    let sooner = |word: &&str| word.replace("size=100M", "size=512K");
     words[1..].iter().map(sooner).collect()
 }
 
