@@ -1,6 +1,7 @@
 //! What tests find on the machine: programs of other people, and how fast it is.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::child;
 
@@ -12,6 +13,54 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .chain(usual)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+/// What `cargo xtask setup` keeps for all clones, by the variable that names it.
+fn kept(variable: &str, usual: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    named.or_else(|| Some(std::env::home_dir()?.join(".cache/tracer-xtask").join(usual)))
+}
+
+/// A daemon of a Debian package that is unpacked beside the system, or else the system's.
+pub struct Daemon {
+    program: PathBuf,
+    /// Where the package lies, with what it needs: `/`, or a folder.
+    pub root: PathBuf,
+}
+
+impl Daemon {
+    /// None where there is none.
+    pub fn find(package: &str, program: &str) -> Option<Self> {
+        let root = kept("TRACER_BESIDE", "tools/beside")?.join(package);
+        let unpacked = root.join("usr/sbin").join(program);
+        if unpacked.is_file() {
+            return Some(Self { program: unpacked, root });
+        }
+        Some(Self { program: find(program)?, root: "/".into() })
+    }
+
+    /// Folders of this root of the libraries for this machine, and in it.
+    pub fn libraries(&self, folder: &str) -> PathBuf {
+        self.root.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH)).join(folder)
+    }
+
+    /// Runs it, with libraries also in these folders under its root.
+    pub fn command(&self, libraries: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        let usual = ["usr", ""].map(|folder| {
+            self.root.join(folder).join(format!("lib/{}-linux-gnu", std::env::consts::ARCH))
+        });
+        let others = libraries.iter().map(|folder| self.root.join(folder));
+        let folders = std::env::join_paths(usual.into_iter().chain(others)).expect("no colon");
+        command.env("LD_LIBRARY_PATH", folders);
+        command
+    }
+}
+
+/// The Python of one of the environments that `cargo xtask setup` makes.
+pub fn python(environment: &str) -> Option<PathBuf> {
+    let python = kept("TRACER_PYTHON", "python")?.join(environment).join("bin/python");
+    python.is_file().then_some(python)
 }
 
 /// Whether this machine is emulated, and slower than any real one: the runner says so

@@ -5,7 +5,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,15 +19,9 @@ const CALLS: u64 = 30_000;
 
 /// Traces a flood of calls with these options, to its end.
 fn flood(options: &[&str]) -> String {
-    flood_once(options, || {})
-}
-
-/// The same; `then` is called once the tracer is attached.
-fn flood_once(options: &[&str], then: impl FnOnce()) -> String {
     let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
     let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid()];
     let attached = Attached::start(&[options, &own].concat());
-    then();
     let truth = waiting.go();
     assert_eq!(count(&truth[0], "calls"), CALLS);
     attached.tracer.signal(libc::SIGINT);
@@ -78,12 +71,16 @@ fn a_receiver_that_dies_twice_misses_nothing() {
     let path = |name: &str| folder.path().join(name);
     let (socket, received) = (path("socket"), path("received"));
     let write = format!("unix:{}", socket.display());
+    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
+    let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid(), "-w", &write];
+    let mut attached = Attached::start(&own);
+    let waits = |line: &str| line.contains("trying again");
+    // It may have said so before it said that it is attached.
+    if !waits(&attached.tracer.stderr.text()) {
+        attached.tracer.stderr.wait_for("nobody to be there", waits);
+    }
     let to = received.clone();
-    let (attached, is_attached) = channel();
     let receiver = thread::spawn(move || {
-        is_attached.recv().expect("a tracer that is attached");
-        // The tracer has begun to wait.
-        thread::sleep(Duration::from_millis(300));
         for lines in [2_000, 9_000, usize::MAX] {
             let _ = fs::remove_file(&socket);
             let listener = UnixListener::bind(&socket).expect("our own folder");
@@ -95,9 +92,10 @@ fn a_receiver_that_dies_twice_misses_nothing() {
             }
         }
     });
-    let said = flood_once(&["-w", &write], move || attached.send(()).expect("a receiver"));
+    assert_eq!(count(&waiting.go()[0], "calls"), CALLS);
+    attached.tracer.signal(libc::SIGINT);
+    attached.tracer.finish().expect_code(0);
     receiver.join().expect("the receiver");
-    assert!(said.contains("trying again") && said.contains("connected"), "{said}");
     let (report, code) = verify(&[&received]);
     let run = &report["runs"][0];
     assert_eq!((code, count(run, "events")), (Some(0), CALLS), "{report}");

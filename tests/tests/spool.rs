@@ -76,6 +76,24 @@ impl Place {
     }
 }
 
+/// A small disk in memory.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mounted(path: &'a Path) -> Option<Self> {
+        fs::create_dir(path).expect("our own folder");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"]).arg(path);
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
 /// Bytes of the segments of a spool.
 fn kept(spool: &Path) -> u64 {
     let folders = fs::read_dir(spool).into_iter().flatten().flatten();
@@ -147,7 +165,7 @@ fn a_killed_tracer_leaves_its_spool() {
 #[test]
 fn a_full_spool_loses_what_it_says() {
     let Some(place) = Place::new() else { return };
-    let small = ["--spool-size", "16M", "--queue", "256K"];
+    let small = ["--spool-size", "16M", "--queue", "8M"];
     let (mut attached, waiting) = place.tracer(3 * CALLS, &small);
     waiting.go();
     let full = |line: &str| line.contains("the spool is full");
@@ -164,7 +182,7 @@ fn a_full_spool_loses_what_it_says() {
     let (events, missing) = (count(run, "events"), count(run, "missing"));
     assert_eq!((code, count(run, "undeclared")), (Some(1), 0), "{report}");
     assert_eq!(events + missing, 3 * CALLS, "{report}");
-    assert!(missing > 0 && events > CALLS, "{report}");
+    assert!(missing > 0 && events > CALLS / 3, "{report}");
 }
 
 /// A disk that is full before the spool is: the same.
@@ -172,13 +190,10 @@ fn a_full_spool_loses_what_it_says() {
 fn a_full_disk_is_a_full_spool() {
     let Some(mut place) = Place::new() else { return };
     place.spool = place.path("disk");
-    fs::create_dir(&place.spool).expect("our own folder");
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"]).arg(&place.spool);
-    if !mount.status().is_ok_and(|status| status.success()) {
-        return skip("spool", "a tmpfs can't be mounted here");
-    }
-    let (mut attached, waiting) = place.tracer(2 * CALLS, &["--queue", "256K"]);
+    let Some(disk) = Disk::mounted(&place.spool) else {
+        return skip("spool a_full_disk_is_a_full_spool", "no tmpfs can be mounted");
+    };
+    let (mut attached, waiting) = place.tracer(2 * CALLS, &["--queue", "8M"]);
     waiting.go();
     let full = |line: &str| line.contains("the spool is full");
     attached.tracer.stderr.wait_for("a full disk", full);
@@ -187,8 +202,7 @@ fn a_full_disk_is_a_full_spool() {
     attached.tracer.signal(libc::SIGINT);
     attached.tracer.finish().expect_code(0);
     receiver.join().expect("the receiver");
-    let unmounted = Command::new("umount").arg(&place.spool).status();
-    assert!(unmounted.is_ok_and(|status| status.success()));
+    drop(disk);
     let (report, _) = verify(&[&received]);
     let run = &report["runs"][0];
     assert_eq!(count(run, "undeclared"), 0, "{report}");
@@ -203,7 +217,7 @@ fn a_spool_that_is_not_ours_alone_is_refused() {
     let (attached, waiting) = place.tracer(1, &[]);
     let options = place.options(&[]);
     let finished = tests::tracer::run(&options);
-    finished.expect_code(5);
+    finished.expect_code(1);
     assert!(finished.stderr.contains("another tracer or destination uses it"), "{finished:?}");
     waiting.go();
     attached.tracer.signal(libc::SIGINT);

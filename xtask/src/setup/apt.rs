@@ -75,6 +75,18 @@ pub fn install(packages: &[Package]) -> Vec<(Package, String)> {
     if packages.is_empty() {
         return Vec::new();
     }
+    let (aside, packages): (Vec<_>, Vec<_>) = packages.iter().partition(|package| package.beside);
+    let mut failed = install_in_place(&packages);
+    for package in aside {
+        println!("setup: unpacking {} beside the system", package.name);
+        if let Err(error) = beside::unpack(package.name) {
+            failed.push((package, format!("{error:#}")));
+        }
+    }
+    failed
+}
+
+fn install_in_place(packages: &[Package]) -> Vec<(Package, String)> {
     let all_fail = |reason: String| packages.iter().map(|&p| (p, reason.clone())).collect();
     let privilege = match Privilege::find_unattended() {
         Ok(privilege) => privilege,
@@ -83,6 +95,9 @@ pub fn install(packages: &[Package]) -> Vec<(Package, String)> {
     println!("setup: apt-get update");
     // A mirror that is down need not matter: the lists at hand may do.
     let stale = apt_get(&privilege, &["update"]).err();
+    if packages.is_empty() {
+        return Vec::new();
+    }
     let names: Vec<_> = packages.iter().map(|package| package.name).collect();
     println!("setup: installing {} (this can take minutes)", names.join(" "));
     if install_names(&privilege, &names).is_ok() {
@@ -94,6 +109,7 @@ pub fn install(packages: &[Package]) -> Vec<(Package, String)> {
         if let Err(error) = install_names(&privilege, &[package.name]) {
             let mut reason = error.to_string();
             if reason.contains(WOULD_REMOVE) {
+                println!("setup: {} would remove other packages: unpacking it", package.name);
                 match beside::unpack(package.name) {
                     Ok(()) => continue,
                     Err(error) => reason = format!("{reason} Nor beside them: {error:#}"),

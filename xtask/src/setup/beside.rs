@@ -1,7 +1,8 @@
 //! Packages that the system's own apt would install only by removing others, as a QEMU
-//! beside disk tools of a newer release, or chrony beside another time service. Which of
-//! the two stays is for the machine's owner to decide, so that they are unpacked into the
-//! tools' folder, together with what they need and the system lacks.
+//! beside disk tools of a newer release, or chrony beside another time service; and daemons
+//! that would take the place of the machine's own, as rsyslog and syslog-ng. What stays is
+//! for the machine's owner to decide, so that they are unpacked into the tools' folder,
+//! together with what they need and the system lacks.
 
 use std::{
     fs,
@@ -50,7 +51,6 @@ pub fn unpack(package: &str) -> Result<()> {
     if packages.is_empty() {
         bail!("apt-get would install nothing for {package}");
     }
-    println!("setup: {package} would remove other packages: unpacking it into {}", root.display());
     // Renamed when whole, so that a run that is cut off leaves nothing half there.
     let folder = tempfile::tempdir_in(parent)?;
     let archives = folder.path().join("archives");
@@ -76,12 +76,17 @@ fn to_install(plan: &str) -> Vec<&str> {
 }
 
 fn root(package: &str) -> Result<PathBuf> {
-    Ok(tools_dir()?.join("beside").join(package))
+    Ok(folder()?.join(package))
+}
+
+/// Where they are, each in a folder of its name; the tests are told by `TRACER_BESIDE`.
+pub fn folder() -> Result<PathBuf> {
+    Ok(tools_dir()?.join("beside"))
 }
 
 fn roots() -> Vec<PathBuf> {
-    let Ok(folder) = tools_dir() else { return Vec::new() };
-    let entries = fs::read_dir(folder.join("beside")).into_iter().flatten().flatten();
+    let Ok(folder) = folder() else { return Vec::new() };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     // Temporary ones begin with a dot.
     let named = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
     named.map(|entry| entry.path()).collect()

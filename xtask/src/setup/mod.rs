@@ -9,6 +9,7 @@ pub mod beside;
 pub mod components;
 pub mod linker;
 pub mod packages;
+pub mod python;
 pub mod schemas;
 
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ pub fn install(workspace: &Workspace, parts: &[Part]) -> Result<Vec<Missing>> {
     }
     if parts.contains(&Part::Tests) {
         schemas::fetch();
+        python::install();
     }
     let mut missing = find_missing(workspace, parts)?;
     for entry in &mut missing {

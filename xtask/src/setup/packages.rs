@@ -47,10 +47,17 @@ pub struct Package {
     pub name: &'static str,
     pub purpose: &'static str,
     pub probe: Probe,
+    /// Never installed, only unpacked beside the system: a daemon that would take the place
+    /// of the machine's own, or begin with the next boot.
+    pub beside: bool,
 }
 
 const fn package(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
-    Package { name, purpose, probe }
+    Package { name, purpose, probe, beside: false }
+}
+
+const fn beside(name: &'static str, purpose: &'static str, probe: Probe) -> Package {
+    Package { name, purpose, probe, beside: true }
 }
 
 /// Major version of the LLVM that Debian's `rustc-web` is built with, and so of the
@@ -97,6 +104,9 @@ pub const TESTS: &[Package] = &[
     package("jq", "reading the output as users do", Probe::Program("jq")),
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
     package("systemd", "systemd-analyze, for the unit", Probe::Program("systemd-analyze")),
+    beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
+    beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
+    beside("logrotate", "a recipe", Probe::Program("logrotate")),
 ];
 
 /// libFuzzer is built from source.

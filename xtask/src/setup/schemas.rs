@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::python;
 use crate::{
     cargo,
     workspace::{cache_dir, on_path},
@@ -70,7 +71,7 @@ fn fetch_one(name: &str, fetch: Fetch) -> Result<()> {
 }
 
 /// A program, or that it is not here.
-fn program(name: &str) -> Result<Command> {
+pub fn program(name: &str) -> Result<Command> {
     on_path(name).map(Command::new).ok_or_else(|| anyhow!("no {name} here"))
 }
 
@@ -92,18 +93,7 @@ fn fetch_ecs(file: &Path) -> Result<()> {
 
 fn fetch_ocsf(file: &Path) -> Result<()> {
     let work = file.parent().context("a folder")?;
-    let venv = cache_dir()?.join("ocsf-lib");
-    let python = venv.join("bin/python");
-    if !python.is_file() {
-        let mut make = program("python3")?;
-        make.args(["-m", "venv"]).arg(&venv);
-        cargo::output_of(&mut make).context("python3 -m venv")?;
-    }
-    // What is installed already it finds without a network.
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    install.args(["--retries", "1", OCSF_LIB]);
-    cargo::output_of(&mut install).context("pip install")?;
+    let python = python::venv(&cache_dir()?.join("ocsf-lib"), &[OCSF_LIB])?;
     let mut compile = Command::new(&python);
     compile.args(["-c", COMPILED, OCSF_VERSION]).arg(file).current_dir(work);
     cargo::output_of(&mut compile).context("ocsf-lib")?;

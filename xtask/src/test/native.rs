@@ -16,7 +16,7 @@ use crate::{
     cargo,
     privilege::Privilege,
     run,
-    setup::{beside, schemas},
+    setup::{beside, python, schemas},
     skip::Skip,
     workspace::Workspace,
 };
@@ -34,11 +34,14 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     let folders = std::env::split_paths(&path).chain(beside::program_folders());
     let path = std::env::join_paths(folders).context("PATH")?;
     let schemas = schemas::folder()?;
+    let (beside, python) = (beside::folder()?, python::folder()?);
     let variables = [
         ("PATH", path.as_os_str()),
         ("TRACER_BIN", tracer.as_os_str()),
         ("TRACER_SKIPS", skips.path.as_os_str()),
         ("TRACER_SCHEMAS", schemas.as_os_str()),
+        ("TRACER_BESIDE", beside.as_os_str()),
+        ("TRACER_PYTHON", python.as_os_str()),
         // Their stack traces are for whoever reads a failure.
         ("RUST_BACKTRACE", OsStr::new("1")),
     ];

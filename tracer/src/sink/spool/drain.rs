@@ -30,6 +30,8 @@ pub struct Drain {
     /// This run; lines of earlier ones are in the spool too.
     pub run: RunId,
     pub cursor: Cursor,
+    /// The segment that is read from.
+    pub open: Option<(u64, File)>,
 }
 
 /// What to do next.
@@ -59,22 +61,11 @@ impl Drain {
     fn deliver(&mut self) -> Result<(), Halt> {
         let shared = Arc::clone(&self.shared);
         let leash = Leash { moved: &shared.moved, quit: shared.quit.as_fd() };
-        let mut open: Option<(u64, File)> = None;
         loop {
             match self.next() {
                 Next::Attend => self.transport.attend(),
                 Next::End => break,
-                Next::Read(number, length) => {
-                    open.take_if(|(opened, _)| *opened != number);
-                    let file = match &mut open {
-                        Some((_, file)) => file,
-                        none => {
-                            let file = self.folder.segment(number).map_err(spool)?;
-                            &mut none.insert((number, file)).1
-                        }
-                    };
-                    self.one(file, length, &leash)?;
-                }
+                Next::Read(number, length) => self.one(number, length, &leash)?,
             }
         }
         self.transport.finish(Some(&leash))?;
@@ -102,6 +93,8 @@ impl Drain {
                 if state.writing != Some(number) {
                     state.segments.remove(&number);
                     drop(state);
+                    // Its room is free once nobody has it open.
+                    self.open = None;
                     self.folder.remove(number);
                     state = self.shared.lock();
                     continue;
@@ -114,8 +107,13 @@ impl Drain {
         }
     }
 
-    /// Delivers the frame that the cursor is at.
-    fn one(&mut self, file: &File, length: u64, leash: &Leash<'_>) -> Result<(), Halt> {
+    /// Delivers the frame that the cursor is at, in that segment.
+    fn one(&mut self, number: u64, length: u64, leash: &Leash<'_>) -> Result<(), Halt> {
+        self.open.take_if(|(opened, _)| *opened != number);
+        let (_, file) = match &mut self.open {
+            Some(open) => open,
+            none => none.insert((number, self.folder.segment(number).map_err(spool)?)),
+        };
         let label = &self.label;
         match frame::read(file, self.cursor.offset, length).map_err(spool)? {
             Found::Chunk(chunk, next) => self.chunk(&chunk, next, leash),

@@ -181,6 +181,7 @@ impl Spooled {
             transport,
             run,
             cursor,
+            open: None,
         };
         Ok(Self {
             label: label.to_owned(),
