@@ -20,7 +20,7 @@ use std::{
 
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
-pub use queue::{OnFull, PATIENCE, Wake};
+pub use queue::{OnFull, PATIENCE, Standing, Wake};
 pub use reach::{Ports, Reach};
 pub use spool::Spool;
 pub use stream::{Peer, StreamSocket, Syslog};
@@ -284,6 +284,14 @@ impl Sink {
         };
         outcome.failed.merge(&self.unsent);
         (outcome, waiting)
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        match &self.way {
+            Way::Straight { .. } => Standing::default(),
+            Way::Queued(queue) => queue.standing(),
+        }
     }
 
     /// How long the queue was waited for.

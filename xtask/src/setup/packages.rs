@@ -107,6 +107,7 @@ pub const TESTS: &[Package] = &[
     beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
+    beside("prometheus", "promtool, which checks metrics", Probe::Program("promtool")),
 ];
 
 /// libFuzzer is built from source.
