@@ -12,6 +12,7 @@ pub mod options;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod queue;
+mod reach;
 #[cfg(any(feature = "nats", feature = "otlp"))]
 mod remote;
 mod spool;
@@ -34,6 +35,7 @@ pub use nats::{Login, NatsSubject};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpReceiver;
 pub use queue::{OnFull, PATIENCE, Standing, Wake};
+pub use reach::{Ports, Reach};
 #[cfg(any(feature = "nats", feature = "otlp"))]
 pub use remote::Tls as RemoteTls;
 pub use spool::Spool;
@@ -166,7 +168,15 @@ impl Sink {
         Ok(self)
     }
 
-    /// With a queue of so many bytes before it and a thread that writes. `wake` is called
+    /// Gets ready for [`Sink::queued`]: what that has to open is opened now.
+    pub fn prepare(&mut self) {
+        if let Way::Straight { transport, .. } = &mut self.way {
+            transport.prepare();
+        }
+    }
+
+    /// With a queue of so many bytes before it and a thread that writes, once it is
+    /// [prepared](Sink::prepare). `wake` is called
     /// where writing fails, and where there is room again after [`Sink::has_room`] found
     /// none.
     ///

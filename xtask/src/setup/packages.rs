@@ -111,12 +111,12 @@ pub const TESTS: &[Package] = &[
     package("kcat", "reading out of Kafka", Probe::Program("kcat")),
     package("openssl", "certificates", Probe::Program("openssl")),
     package("socat", "a receiver of TLS", Probe::Program("socat")),
+    package("systemd", "systemd-analyze, for the unit", Probe::Program("systemd-analyze")),
     beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
     beside("prometheus", "promtool, which checks metrics", Probe::Program("promtool")),
     beside("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
-    package("openssl", "certificates for receivers", Probe::Program("openssl")),
 ];
 
 /// What builds librdkafka, of the tracer's feature `kafka`; part of the above.

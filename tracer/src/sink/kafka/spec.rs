@@ -68,6 +68,16 @@ impl KafkaTopic {
     }
 }
 
+impl KafkaTopic {
+    /// Files that librdkafka reads once it connects: certificates, keys.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Ok(config) = super::settings::gather(self) else { return Vec::new() };
+        let settings = config.config_map().into_iter();
+        let files = settings.filter(|(name, _)| name.ends_with(".location"));
+        files.map(|(_, path)| PathBuf::from(path)).collect()
+    }
+}
+
 /// Settings that are not for users: what delivery stands on, what the address says, and
 /// brokers that are none.
 const OWN: &[&str] = &[
