@@ -82,3 +82,18 @@ pub fn compile_by(cc: &str, source: &Path, program: &Path, options: &[&str]) -> 
     let finished = child::run(cc, &args);
     if finished.status.success() { Ok(()) } else { Err(finished.stderr) }
 }
+
+/// Makes a key and a certificate for 127.0.0.1 that is signed by itself, `key.pem` and
+/// `cert.pem`; None where there is no openssl.
+pub fn certificate(folder: &Path) -> Option<()> {
+    let openssl = find("openssl")?;
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (key, cert) = (path("key.pem"), path("cert.pem"));
+    let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+    let ends = "basicConstraints=critical,CA:FALSE";
+    let args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+    let more = ["-nodes", "-days", "2", "-subj", "/CN=tests", "-addext", names, "-addext", ends];
+    child::run(openssl, &[&args[..], &more, &["-keyout", &key, "-out", &cert]].concat())
+        .expect_code(0);
+    Some(())
+}

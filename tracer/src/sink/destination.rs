@@ -4,6 +4,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 #[cfg(feature = "kafka")]
 use super::kafka::KafkaTopic;
+#[cfg(feature = "nats")]
+use super::nats::NatsSubject;
+#[cfg(feature = "otlp")]
+use super::otlp::OtlpReceiver;
 use super::{
     options::{self, Options},
     stream::StreamSocket,
@@ -21,6 +25,12 @@ pub enum Destination {
     /// A Kafka topic.
     #[cfg(feature = "kafka")]
     Kafka(KafkaTopic),
+    /// A subject of NATS that a stream takes.
+    #[cfg(feature = "nats")]
+    Nats(NatsSubject),
+    /// A receiver of OpenTelemetry.
+    #[cfg(feature = "otlp")]
+    Otlp(OtlpReceiver),
 }
 
 /// A file that events are appended to.
@@ -86,7 +96,14 @@ impl Destination {
         "tls:HOST:PORT",
         #[cfg(feature = "kafka")]
         "kafka:BROKER/TOPIC",
+        #[cfg(feature = "nats")]
+        "nats:HOST/SUBJECT",
+        #[cfg(feature = "otlp")]
+        "otlp:HOST:PORT",
     ];
+
+    /// Those that take a cargo feature of their name.
+    const FEATURES: &[&str] = &["kafka", "nats", "otlp", "tls"];
 
     /// Whether somebody else has to be there to take what is written.
     pub fn may_be_away(&self) -> bool {
@@ -113,21 +130,18 @@ impl Destination {
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
             #[cfg(feature = "tls")]
             "tls" => StreamSocket::tls(&address, options).map(Self::Stream),
-            #[cfg(not(feature = "tls"))]
-            "tls" => Err(lacking("tls")),
             #[cfg(feature = "kafka")]
             "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
-            #[cfg(not(feature = "kafka"))]
-            "kafka" => Err(lacking("kafka")),
+            #[cfg(feature = "nats")]
+            "nats" => NatsSubject::parse(&address, options).map(Self::Nats),
+            #[cfg(feature = "otlp")]
+            "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
+            kind if Self::FEATURES.contains(&kind) => {
+                Err(format!("this program was built without the feature {kind}"))
+            }
             _ => Err(kinds()),
         }
     }
-}
-
-/// That a kind is known, and not in this program.
-#[cfg(not(all(feature = "kafka", feature = "tls")))]
-fn lacking(kind: &str) -> String {
-    format!("this tracer was built without {kind}: cargo's feature of that name brings it")
 }
 
 impl LogFile {
@@ -164,6 +178,10 @@ impl fmt::Display for Destination {
             Self::Stream(socket) => socket.fmt(f),
             #[cfg(feature = "kafka")]
             Self::Kafka(topic) => topic.fmt(f),
+            #[cfg(feature = "nats")]
+            Self::Nats(subject) => subject.fmt(f),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(receiver) => receiver.fmt(f),
         }
     }
 }
@@ -205,9 +223,9 @@ mod tests {
             #[cfg(feature = "tls")]
             ("tls:host:6514?cert=/a", "cert and key"),
             #[cfg(not(feature = "tls"))]
-            ("tls:host:6514", "built without tls"),
+            ("tls:host:6514", "without the feature tls"),
             #[cfg(not(feature = "kafka"))]
-            ("kafka:a/b", "built without kafka"),
+            ("kafka:a/b", "without the feature kafka"),
             ("file:/a?sizes=1M", "unknown option sizes: there are size, every"),
         ] {
             let error = Destination::parse(text).unwrap_err();

@@ -6,8 +6,14 @@ mod destination;
 mod file;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "nats")]
+mod nats;
 pub mod options;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod queue;
+#[cfg(any(feature = "nats", feature = "otlp"))]
+mod remote;
 mod spool;
 mod stream;
 mod transport;
@@ -23,10 +29,16 @@ pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaTopic, Key};
+#[cfg(feature = "nats")]
+pub use nats::{Login, NatsSubject};
+#[cfg(feature = "otlp")]
+pub use otlp::OtlpReceiver;
 pub use queue::{OnFull, PATIENCE, Standing, Wake};
+#[cfg(any(feature = "nats", feature = "otlp"))]
+pub use remote::Tls;
 pub use spool::Spool;
 #[cfg(feature = "tls")]
-pub use stream::Tls;
+pub use stream::StreamTls;
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -108,6 +120,10 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
         Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)?), None)),
         #[cfg(feature = "kafka")]
         Destination::Kafka(spec) => Ok((Box::new(kafka::Kafka::open(spec)?), None)),
+        #[cfg(feature = "nats")]
+        Destination::Nats(spec) => Ok((Box::new(nats::Nats::new(spec)?), None)),
+        #[cfg(feature = "otlp")]
+        Destination::Otlp(spec) => Ok((Box::new(otlp::Otlp::new(spec)?), None)),
     }
 }
 

@@ -115,6 +115,8 @@ pub const TESTS: &[Package] = &[
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
     beside("prometheus", "promtool, which checks metrics", Probe::Program("promtool")),
+    beside("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
+    package("openssl", "certificates for receivers", Probe::Program("openssl")),
 ];
 
 /// What builds librdkafka, of the tracer's feature `kafka`; part of the above.
