@@ -296,10 +296,10 @@ pub struct Output {
     /// Destination, with a format of its own before a = if it is to have one: -,
     /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH[?type=dgram],
     /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M],
-    /// tls:HOST:PORT[?ca=PATH&cert=PATH&key=PATH&name=NAME],
-    /// nats:HOST[:PORT]/SUBJECT[?stream=NAME&creds-file=PATH&tls=on&ca=PATH],
-    /// otlp:HOST[:PORT][?headers-file=PATH&compress=gzip&tls=on&ca=PATH] or
-    /// kafka:BROKER[,BROKER]/TOPIC[?key=pid&config=PATH]; repeatable
+    /// tls:HOST:PORT[?ca=FILE&cert=FILE&key=FILE&name=NAME],
+    /// kafka:BROKER[,BROKER]/TOPIC[?key=pid&config=FILE],
+    /// nats:HOST[:PORT]/SUBJECT[?stream=NAME&creds-file=PATH&tls=on&ca=PATH] or
+    /// otlp:HOST[:PORT][?headers-file=PATH&compress=gzip&tls=on&ca=PATH]; repeatable
     #[arg(short, long, value_name = "[FORMAT=]DEST", default_value = "-",
           value_parser = Write::parse)]
     pub write: Vec<Write>,

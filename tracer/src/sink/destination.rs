@@ -22,15 +22,15 @@ pub enum Destination {
     File(LogFile),
     /// A unix socket or a TCP connection.
     Stream(StreamSocket),
-    /// A Kafka topic.
-    #[cfg(feature = "kafka")]
-    Kafka(KafkaTopic),
     /// A subject of NATS that a stream takes.
     #[cfg(feature = "nats")]
     Nats(NatsSubject),
     /// A receiver of OpenTelemetry.
     #[cfg(feature = "otlp")]
     Otlp(OtlpReceiver),
+    /// A Kafka topic.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaTopic),
 }
 
 /// A file that events are appended to.
@@ -92,18 +92,15 @@ impl Destination {
         "file:PATH",
         "unix:PATH",
         "tcp:HOST:PORT",
-        #[cfg(feature = "tls")]
-        "tls:HOST:PORT",
-        #[cfg(feature = "kafka")]
-        "kafka:BROKER/TOPIC",
         #[cfg(feature = "nats")]
         "nats:HOST/SUBJECT",
         #[cfg(feature = "otlp")]
         "otlp:HOST:PORT",
+        #[cfg(feature = "tls")]
+        "tls:HOST:PORT",
+        #[cfg(feature = "kafka")]
+        "kafka:BROKER/TOPIC",
     ];
-
-    /// Those that take a cargo feature of their name.
-    const FEATURES: &[&str] = &["kafka", "nats", "otlp", "tls"];
 
     /// Whether somebody else has to be there to take what is written.
     pub fn may_be_away(&self) -> bool {
@@ -128,20 +125,31 @@ impl Destination {
             "file" => LogFile::parse(address, options).map(Self::File),
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
-            #[cfg(feature = "tls")]
-            "tls" => StreamSocket::tls(&address, options).map(Self::Stream),
-            #[cfg(feature = "kafka")]
-            "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
             #[cfg(feature = "nats")]
             "nats" => NatsSubject::parse(&address, options).map(Self::Nats),
             #[cfg(feature = "otlp")]
             "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
-            kind if Self::FEATURES.contains(&kind) => {
-                Err(format!("this program was built without the feature {kind}"))
-            }
+            #[cfg(not(feature = "nats"))]
+            "nats" => Err(lacking("nats")),
+            #[cfg(not(feature = "otlp"))]
+            "otlp" => Err(lacking("otlp")),
+            #[cfg(feature = "tls")]
+            "tls" => StreamSocket::tls(&address, options).map(Self::Stream),
+            #[cfg(not(feature = "tls"))]
+            "tls" => Err(lacking("tls")),
+            #[cfg(feature = "kafka")]
+            "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
+            #[cfg(not(feature = "kafka"))]
+            "kafka" => Err(lacking("kafka")),
             _ => Err(kinds()),
         }
     }
+}
+
+/// That a kind is known, and not in this program.
+#[cfg(not(all(feature = "kafka", feature = "nats", feature = "otlp", feature = "tls")))]
+fn lacking(kind: &str) -> String {
+    format!("this tracer was built without {kind}: cargo's feature of that name brings it")
 }
 
 impl LogFile {
@@ -176,12 +184,12 @@ impl fmt::Display for Destination {
             Self::Stdout => f.write_str("standard output"),
             Self::File(file) => file.path.display().fmt(f),
             Self::Stream(socket) => socket.fmt(f),
-            #[cfg(feature = "kafka")]
-            Self::Kafka(topic) => topic.fmt(f),
             #[cfg(feature = "nats")]
             Self::Nats(subject) => subject.fmt(f),
             #[cfg(feature = "otlp")]
             Self::Otlp(receiver) => receiver.fmt(f),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(topic) => topic.fmt(f),
         }
     }
 }
@@ -223,9 +231,9 @@ mod tests {
             #[cfg(feature = "tls")]
             ("tls:host:6514?cert=/a", "cert and key"),
             #[cfg(not(feature = "tls"))]
-            ("tls:host:6514", "without the feature tls"),
+            ("tls:host:6514", "built without tls"),
             #[cfg(not(feature = "kafka"))]
-            ("kafka:a/b", "without the feature kafka"),
+            ("kafka:a/b", "built without kafka"),
             ("file:/a?sizes=1M", "unknown option sizes: there are size, every"),
         ] {
             let error = Destination::parse(text).unwrap_err();

@@ -35,10 +35,10 @@ pub use nats::{Login, NatsSubject};
 pub use otlp::OtlpReceiver;
 pub use queue::{OnFull, PATIENCE, Standing, Wake};
 #[cfg(any(feature = "nats", feature = "otlp"))]
-pub use remote::Tls;
+pub use remote::Tls as RemoteTls;
 pub use spool::Spool;
 #[cfg(feature = "tls")]
-pub use stream::StreamTls;
+pub use stream::Tls;
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -114,16 +114,16 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
             let watched = watched(log.file())?;
             Ok((Box::new(log), watched))
         }
+        #[cfg(feature = "nats")]
+        Destination::Nats(spec) => Ok((Box::new(nats::Nats::new(spec)?), None)),
+        #[cfg(feature = "otlp")]
+        Destination::Otlp(spec) => Ok((Box::new(otlp::Otlp::new(spec)?), None)),
         Destination::Stream(spec) if spec.datagrams => {
             Ok((Box::new(stream::Datagrams::new(spec)), None))
         }
         Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)?), None)),
         #[cfg(feature = "kafka")]
         Destination::Kafka(spec) => Ok((Box::new(kafka::Kafka::open(spec)?), None)),
-        #[cfg(feature = "nats")]
-        Destination::Nats(spec) => Ok((Box::new(nats::Nats::new(spec)?), None)),
-        #[cfg(feature = "otlp")]
-        Destination::Otlp(spec) => Ok((Box::new(otlp::Otlp::new(spec)?), None)),
     }
 }
 

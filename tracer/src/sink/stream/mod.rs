@@ -26,7 +26,7 @@ pub use datagram::Datagrams;
 use framing::Framing;
 use link::Link;
 #[cfg(feature = "tls")]
-pub use spec::StreamTls;
+pub use spec::Tls;
 pub use spec::{Peer, StreamSocket, Syslog};
 
 /// The transport to a stream socket.

@@ -13,7 +13,7 @@ pub struct StreamSocket {
     pub datagrams: bool,
     /// With TLS.
     #[cfg(feature = "tls")]
-    pub tls: Option<StreamTls>,
+    pub tls: Option<Tls>,
     /// With a syslog header before each line; None for lines alone.
     pub syslog: Option<Syslog>,
     /// Bytes, at least, that are kept to be sent again after a connection broke.
@@ -37,7 +37,7 @@ pub enum Peer {
 /// How the peer of a TLS connection is known, and we to it. The files are in PEM.
 #[cfg(feature = "tls")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamTls {
+pub struct Tls {
     /// The certificates of those whose signature is believed; None for the system's.
     pub ca: Option<PathBuf>,
     /// Our own certificate, with those between it and a root, and its key.
@@ -103,7 +103,7 @@ impl StreamSocket {
         };
         let name = options.take("name")?;
         let mut socket = Self::parse(peer, Some(4 << 20), options, Self::TLS)?;
-        socket.tls = Some(StreamTls { ca, identity, name });
+        socket.tls = Some(Tls { ca, identity, name });
         Ok(socket)
     }
 

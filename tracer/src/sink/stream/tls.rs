@@ -17,7 +17,7 @@ use rustls::{
 use super::{
     dial::CONNECT,
     link::{Socket, drained},
-    spec::StreamTls,
+    spec::Tls,
 };
 use crate::sink::transport::{Halt, Leash};
 
@@ -37,7 +37,7 @@ impl Client {
     ///
     /// # Errors
     /// One can't be read, or is not what it should be.
-    pub fn new(host: &str, spec: &StreamTls) -> io::Result<Self> {
+    pub fn new(host: &str, spec: &Tls) -> io::Result<Self> {
         let name = spec.name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             io::Error::other(format!("{name}: no name that a certificate can have"))
