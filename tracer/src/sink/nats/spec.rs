@@ -102,8 +102,8 @@ impl Login {
             (None, None) => {}
             _ => return Err("user and password-file go together".to_owned()),
         }
-        let all: [(_, fn(PathBuf) -> Self); 3] =
-            [("token-file", Self::Token), ("nkey-file", Self::Nkey), ("creds-file", Self::Creds)];
+        let token: fn(PathBuf) -> Self = Self::Token;
+        let all = [("token-file", token), ("nkey-file", Self::Nkey), ("creds-file", Self::Creds)];
         for (key, way) in all {
             ways.extend(options.take(key)?.map(|path| way(path.into())));
         }
