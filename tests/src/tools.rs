@@ -21,7 +21,7 @@ fn kept(variable: &str, usual: &str) -> Option<PathBuf> {
     named.or_else(|| Some(std::env::home_dir()?.join(".cache/tracer-xtask").join(usual)))
 }
 
-/// A daemon of a Debian package that is unpacked beside the system, or else the system's.
+/// A daemon, or another program, of a Debian package that is unpacked beside the system, or else the system's.
 pub struct Daemon {
     program: PathBuf,
     /// Where the package lies, with what it needs: `/`, or a folder.
@@ -32,9 +32,9 @@ impl Daemon {
     /// None where there is none.
     pub fn find(package: &str, program: &str) -> Option<Self> {
         let root = kept("TRACER_BESIDE", "tools/beside")?.join(package);
-        let unpacked = root.join("usr/sbin").join(program);
-        if unpacked.is_file() {
-            return Some(Self { program: unpacked, root });
+        let unpacked = ["usr/sbin", "usr/bin"].map(|folder| root.join(folder).join(program));
+        if let Some(program) = unpacked.into_iter().find(|program| program.is_file()) {
+            return Some(Self { program, root });
         }
         Some(Self { program: find(program)?, root: "/".into() })
     }

@@ -1,6 +1,8 @@
 //! The command line's definition: help, completions and the manual page are made
 //! from it.
 
+#[cfg(feature = "metrics")]
+use std::net::SocketAddr;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -193,6 +195,12 @@ pub struct Trace {
     #[arg(long, value_name = "SIZE", value_parser = parse::spool, requires = "spool",
           help_heading = "Output")]
     pub spool_size: Option<u64>,
+    /// Answer to Prometheus at /metrics, and to /healthz and /readyz, on this address; a port
+    /// alone is on loopback
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse::address,
+          help_heading = "Output")]
+    pub metrics: Option<SocketAddr>,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

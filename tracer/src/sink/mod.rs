@@ -29,7 +29,7 @@ pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use nats::{Login, NatsSubject};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpReceiver;
-pub use queue::{OnFull, PATIENCE, Wake};
+pub use queue::{OnFull, PATIENCE, Standing, Wake};
 #[cfg(any(feature = "nats", feature = "otlp"))]
 pub use remote::Tls;
 pub use spool::Spool;
@@ -290,6 +290,14 @@ impl Sink {
         };
         outcome.failed.merge(&self.unsent);
         (outcome, waiting)
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        match &self.way {
+            Way::Straight { .. } => Standing::default(),
+            Way::Queued(queue) => queue.standing(),
+        }
     }
 
     /// How long the queue was waited for.
