@@ -22,10 +22,10 @@ pub enum Destination {
     Stream(StreamSocket),
     /// A subject of NATS that a stream takes.
     #[cfg(feature = "nats")]
-    Nats(NatsSubject),
+    Nats(Box<NatsSubject>),
     /// A receiver of OpenTelemetry.
     #[cfg(feature = "otlp")]
-    Otlp(OtlpReceiver),
+    Otlp(Box<OtlpReceiver>),
 }
 
 /// A file that events are appended to.
@@ -117,9 +117,9 @@ impl Destination {
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
             #[cfg(feature = "nats")]
-            "nats" => NatsSubject::parse(&address, options).map(Self::Nats),
+            "nats" => NatsSubject::parse(&address, options).map(Box::new).map(Self::Nats),
             #[cfg(feature = "otlp")]
-            "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
+            "otlp" => OtlpReceiver::parse(&address, options).map(Box::new).map(Self::Otlp),
             #[cfg(not(feature = "nats"))]
             "nats" => Err("this program was built without the feature nats".to_owned()),
             #[cfg(not(feature = "otlp"))]

@@ -102,11 +102,9 @@ impl Login {
             (None, None) => {}
             _ => return Err("user and password-file go together".to_owned()),
         }
-        let all: [(_, fn(PathBuf) -> Self); 3] =
-            [("token-file", Self::Token), ("nkey-file", Self::Nkey), ("creds-file", Self::Creds)];
-        for (key, way) in all {
-            ways.extend(options.take(key)?.map(|path| way(path.into())));
-        }
+        ways.extend(options.take("token-file")?.map(|path| Self::Token(path.into())));
+        ways.extend(options.take("nkey-file")?.map(|path| Self::Nkey(path.into())));
+        ways.extend(options.take("creds-file")?.map(|path| Self::Creds(path.into())));
         if ways.len() > 1 {
             return Err("one of user, token-file, nkey-file and creds-file will do".to_owned());
         }
