@@ -116,7 +116,7 @@ fn a_receiver_that_is_killed_misses_nothing() {
     let (mut attached, waiting) = flood(&["-w", &receiver.destination("")]);
     let calling = thread::spawn(move || waiting.go());
     attached.wait_said("Connection refused");
-    receiver.start(&["--unavailable", "0.5", "--busy", "5"]);
+    receiver.start(&["--unavailable", "3", "--busy", "5"]);
     for lines in [2_000, 8_000] {
         receiver.wait_lines(lines);
         receiver.kill();
