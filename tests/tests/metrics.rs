@@ -164,16 +164,16 @@ fn a_failed_destination_is_told() {
     let waiting = Waiting::start(WORKLOAD, &["flood", "--count", "2000"]);
     let metrics = port.to_string();
     let own = ["--pid", &waiting.pid(), "--metrics", &metrics];
-    let mut attached = Attached::start(&[&["-w", "file:/dev/full", "-w", "-"][..], &own].concat());
+    let attached = Attached::start(&[&["-w", "file:/dev/full", "-w", "-"][..], &own].concat());
     waiting.go();
-    let failed = |line: &str| line.contains("other destinations go on");
-    attached.tracer.stderr.wait_for("a failure", failed);
     settled(port, "tracer_sink_up{destination=\"/dev/full\"}", 0.0);
     let (status, says) = get(port, "/readyz");
     assert!(status == 503 && says.contains("/dev/full has failed"), "{says}");
     assert_eq!(get(port, "/healthz").0, 200, "it lives");
     attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(5);
+    let finished = attached.tracer.finish();
+    finished.expect_code(5);
+    assert!(finished.stderr.contains("other destinations go on"), "{finished:?}");
 }
 
 /// A taken port is named, before anything is attached.
