@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracer_common::registry::Event;
 
-use super::parse;
+use super::{confine::Confine, parse};
 use crate::{
     filter::{Pattern, Term, expr::Expression},
     sink::Destination,
@@ -193,6 +193,10 @@ pub struct Trace {
     #[arg(long, value_name = "SIZE", value_parser = parse::spool, requires = "spool",
           help_heading = "Output")]
     pub spool_size: Option<u64>,
+    /// Give up, once attached, capabilities, system calls, files and ports that are not
+    /// needed any more (docs/SERVICE.md)
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Service")]
+    pub confine: Confine,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

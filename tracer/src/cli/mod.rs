@@ -2,7 +2,9 @@
 
 pub mod args;
 mod cgroup;
+mod confine;
 mod diagnostics;
+mod notify;
 mod output;
 mod pace;
 mod parse;
@@ -28,6 +30,8 @@ enum Failure {
     Usage(String),
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error("{0}")]
+    Confine(String),
     #[error("{lost} events were lost, more than --max-loss {most}")]
     Loss { lost: u64, most: u64 },
     #[error(transparent)]
@@ -49,6 +53,7 @@ impl Failure {
                     1
                 }
             }
+            Self::Confine(_) => 3,
             Self::Loss { .. } => 4,
             Self::Pipeline(_) => 5,
         }

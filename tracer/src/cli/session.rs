@@ -16,7 +16,9 @@ use tracer_common::copies::Copies;
 use super::{
     Failure,
     args::{Detail, Trace},
-    diagnostics, output,
+    diagnostics,
+    notify::Manager,
+    output,
     pace::Pace,
     signals::Signals,
 };
@@ -45,6 +47,7 @@ pub struct Session {
     pub live: Live,
     pub pipeline: Pipeline,
     pub signals: Signals,
+    pub manager: Manager,
     pub command: Option<Running>,
     pub command_started: bool,
     pub max_loss: Option<u64>,
@@ -94,9 +97,7 @@ impl Session {
                 }
             ));
         }
-        if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
-            log::warn!("cannot tell systemd that tracing has begun: {error}");
-        }
+        self.manager.ready(self.live.plan().hook.name());
         Ok(())
     }
 
@@ -166,7 +167,9 @@ impl Session {
                 self.resize();
             }
             if self.signals.take_hangup() {
+                self.manager.reloading();
                 self.pipeline.attend();
+                self.manager.reloaded();
             }
             // Looked at before draining: what was written before COMMAND ended is
             // in the ring by now.
@@ -181,8 +184,9 @@ impl Session {
             // Reading the counters of all CPUs costs more than an idle tick.
             let due = now - reported >= LOSS_EVERY;
             let asked = self.signals.take_report();
-            if due || asked || self.max_loss.is_some() {
+            if due || asked || self.max_loss.is_some() || self.manager.is_due(now) {
                 let counts = self.counts()?;
+                self.manager.alive(&counts, now);
                 if let Some(most) = self.max_loss
                     && counts.lost.total > most
                 {
@@ -274,6 +278,7 @@ impl Session {
 
     /// Stops the hooks, hands on what is left, and sums up.
     fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
+        self.manager.stopping();
         self.live.detach();
         let drained = self.drain_rest();
         self.pipeline.settle();

@@ -18,7 +18,9 @@ use tracer_common::{
 use super::{
     Failure,
     args::{self, Detail, Switch, Trace},
-    cgroup, diagnostics, output,
+    cgroup, confine, diagnostics,
+    notify::Manager,
+    output,
     pace::Pace,
     session::Session,
     signals::Signals,
@@ -49,12 +51,13 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     log::info!("{}", divided.describe());
     let run = this_run()?;
     let mut spool = open_spool(&options)?;
-    let outputs = output::open(&options.output, run.id, spool.as_mut())?;
+    let mut outputs = output::open(&options.output, run.id, spool.as_mut())?;
     if let Some(spool) = &spool {
         spool.tell_of_others();
     }
+    outputs.iter_mut().for_each(|output| output.sink.prepare());
     let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
-    let outputs = queued(outputs, &options, &signals)?;
+    let manager = Manager::connect();
     let divert = options.output.write.iter().any(|write| write.destination == Destination::Stdout);
     let command = start(&options.command, divert)?;
 
@@ -121,11 +124,16 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     if options.follow {
         follow_existing(&mut live, &divided)?;
     }
+    // From here on no more rights are needed than those of draining; threads that are
+    // started now have no others either.
+    confine::apply(&options, &live)?;
+    pipeline.outputs = queued(pipeline.outputs, &options, &signals)?;
 
     let mut session = Session {
         live,
         pipeline,
         signals,
+        manager,
         command: None,
         command_started: false,
         max_loss: options.capture.max_loss,

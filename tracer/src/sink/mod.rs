@@ -6,6 +6,7 @@ mod destination;
 mod file;
 pub mod options;
 mod queue;
+mod reach;
 mod spool;
 mod stream;
 mod transport;
@@ -20,6 +21,7 @@ use std::{
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
 pub use queue::{OnFull, PATIENCE, Wake};
+pub use reach::{Ports, Reach};
 pub use spool::Spool;
 pub use stream::{Peer, StreamSocket, Syslog};
 
@@ -137,7 +139,15 @@ impl Sink {
         Ok(self)
     }
 
-    /// With a queue of so many bytes before it and a thread that writes. `wake` is called
+    /// Gets ready for [`Sink::queued`]: what that has to open is opened now.
+    pub fn prepare(&mut self) {
+        if let Way::Straight { transport, .. } = &mut self.way {
+            transport.prepare();
+        }
+    }
+
+    /// With a queue of so many bytes before it and a thread that writes, once it is
+    /// [prepared](Sink::prepare). `wake` is called
     /// where writing fails, and where there is room again after [`Sink::has_room`] found
     /// none.
     ///

@@ -106,6 +106,7 @@ pub const TESTS: &[Package] = &[
     beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
+    package("systemd", "systemd-analyze, for the unit", Probe::Program("systemd-analyze")),
 ];
 
 /// libFuzzer is built from source.

@@ -72,7 +72,7 @@ impl Log {
         self.period = began(&file, &self.spec);
         self.writer = Writer::new(file)?;
         if self.interruptible {
-            self.writer.begin()?;
+            self.writer.prepare();
         }
         Ok(())
     }
@@ -157,13 +157,20 @@ impl Transport for Log {
         }
     }
 
+    fn begin(&mut self) -> io::Result<()> {
+        if let Some(aside) = &mut self.aside {
+            aside.tidy();
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
         self.aside.take().map_or(Ok(()), |aside| aside.finish(leash))
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    fn prepare(&mut self) {
         self.interruptible = true;
-        self.writer.begin()
+        self.writer.prepare();
     }
 }
 
