@@ -27,6 +27,7 @@ mod privilege;
 mod run;
 mod setup;
 mod skip;
+mod supply;
 mod test;
 mod workspace;
 
@@ -93,7 +94,7 @@ enum Chore {
         /// there are no tables then.
         #[arg(long, value_name = "NAME", requires = "guest", conflicts_with = "write_results")]
         only: Option<String>,
-        /// Groups to run: fmt, clippy, ebpf, unit, fuzz, native, guest.
+        /// Groups to run: fmt, clippy, supply, ebpf, unit, fuzz, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },

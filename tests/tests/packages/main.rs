@@ -78,9 +78,14 @@ fn the_debian_package_comes_works_and_goes() {
         return;
     }
     let Some(folder) = made() else { return };
-    let Some(root) = Root::make(GROUP) else { return };
-    let before = root.listing();
     let deb = package(&folder, "deb");
+    let depends = lines("dpkg-deb", &["--showformat=${Depends}", "--show"], &deb);
+    let Some(depends) = depends else { return };
+    // `libc6 (>= 2.34), libssl3 | libssl3t64`: of alternatives the first.
+    let names = depends.split(", ").filter_map(|it| it.split_whitespace().next());
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    let Some(root) = Root::make(GROUP, &names) else { return };
+    let before = root.listing();
     fs::copy(&deb, root.path("opt/tracer.deb")).expect("room");
     root.run(&["dpkg", "--install", "/opt/tracer.deb"]);
     fs::remove_file(root.path("opt/tracer.deb")).expect("our own");
@@ -191,8 +196,7 @@ fn it_goes(root: &Root, before: &root::Listing) {
 #[test]
 fn lintian_finds_no_error() {
     let Some(folder) = made() else { return };
-    let Some(output) = output("lintian", &["--fail-on", "error"], &package(&folder, "deb"))
-    else {
+    let Some(output) = output("lintian", &["--fail-on", "error"], &package(&folder, "deb")) else {
         return;
     };
     println!("{}", said(&output));
@@ -250,7 +254,8 @@ fn the_rpm_package_comes_and_goes() {
     assert!(fs::read(&program).expect("the program") == shipped, "the same bytes");
     let remove = [&*option, "--erase", "--noscripts", "--noplugins"];
     lines("rpm", &remove, Path::new("tracer")).expect("rpm");
-    for gone in [program, root.path().join("etc/tracer"), root.path().join("usr/share/doc/tracer")] {
+    for gone in [program, root.path().join("etc/tracer"), root.path().join("usr/share/doc/tracer")]
+    {
         assert!(!gone.exists(), "{}", gone.display());
     }
 }
@@ -335,8 +340,11 @@ fn everywhere_the_same_capabilities() {
     let mut names: Vec<_> = names.collect();
     names.sort();
     let container = read("Containerfile");
-    let mut added: Vec<_> =
-        container.split("--cap-add ").skip(1).filter_map(|it| it.split_whitespace().next()).collect();
+    let mut added: Vec<_> = container
+        .split("--cap-add ")
+        .skip(1)
+        .filter_map(|it| it.split_whitespace().next())
+        .collect();
     added.sort();
     assert_eq!(added, names);
     let daemonset = read("daemonset.yaml");

@@ -28,7 +28,8 @@ pub type Listing = BTreeMap<PathBuf, (u32, u32, u32, u64, Option<PathBuf>)>;
 impl Root {
     /// The least that Debian calls a system, and systemd's own tools; None, with a skip, where
     /// it can't be made.
-    pub fn make(group: &str) -> Option<Self> {
+    /// With these packages in it, too.
+    pub fn make(group: &str, packages: &[String]) -> Option<Self> {
         let Some(program) = tools::find("mmdebstrap") else {
             skip(group, "no mmdebstrap, so no root to install in");
             return None;
@@ -37,7 +38,8 @@ impl Root {
         let root = Self { folder };
         let mut command = Command::new("timeout");
         command.arg("300").arg(program);
-        command.args(["--quiet", "--variant=essential", "--include=systemd", SUITE]);
+        command.args(["--quiet", "--variant=essential", "--include=systemd"]);
+        command.args(packages.iter().map(|name| format!("--include={name}"))).arg(SUITE);
         let output = command.arg(root.path("")).output().expect("timeout(1)");
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);

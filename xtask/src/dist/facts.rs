@@ -39,7 +39,7 @@ It is installed but not started: systemctl enable --now tracer";
 
 impl Facts {
     /// Of the workspace's package `tracer`.
-    pub fn find(workspace: &Workspace, own: &Crate) -> Result<Self> {
+    pub fn find(own: &Crate, time: u64) -> Result<Self> {
         let (debian_arch, rpm_arch) = match env::consts::ARCH {
             "x86_64" => ("amd64", "x86_64"),
             "aarch64" => ("arm64", "aarch64"),
@@ -62,14 +62,14 @@ impl Facts {
             summary: first.to_lowercase().chain(letters).collect(),
             description: DESCRIPTION,
             license: own.license.clone().context("tracer/Cargo.toml has no licence")?,
-            time: time(workspace)?,
+            time,
         })
     }
 }
 
 /// SOURCE_DATE_EPOCH, or the time of the last commit: never that of the build, so that the
 /// same sources make the same packages.
-fn time(workspace: &Workspace) -> Result<u64> {
+pub fn time(workspace: &Workspace) -> Result<u64> {
     let text = match env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text,
         Err(_) => {

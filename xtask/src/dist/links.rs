@@ -72,6 +72,8 @@ impl Links {
                     Some((major, minor)) => format!("libc6 (>= {major}.{minor})"),
                     None => "libc6".to_owned(),
                 },
+                "libssl.so.3" | "libcrypto.so.3" => "libssl3 | libssl3t64".to_owned(),
+                "libz.so.1" => "zlib1g".to_owned(),
                 _ => bail!("no Debian package is known for {library}: name it in dist/links.rs"),
             };
             packages.insert(package);
@@ -119,8 +121,8 @@ mod tests {
         links.libraries.insert("libc.so.6".to_owned());
         links.versions = versions.map(|it| ("libc.so.6".to_owned(), it.to_owned())).into();
         assert_eq!(links.debian().expect("known"), "libc6 (>= 2.34)");
-        links.libraries.insert("libssl.so.3".to_owned());
-        assert!(links.debian().expect_err("unknown").to_string().contains("libssl.so.3"));
+        links.libraries.insert("libodd.so.3".to_owned());
+        assert!(links.debian().expect_err("unknown").to_string().contains("libodd.so.3"));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use clap::Args;
 use contents::{Made, System};
 use crates::Shipped;
 use facts::Facts;
+pub use facts::time;
 use links::Links;
 use sha2::{Digest as _, Sha256};
 
@@ -51,17 +52,22 @@ pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         Some(binary) => binary.clone(),
         None => runtime::build(workspace)?,
     };
-    for (name, size) in make(workspace, &binary, &out)? {
+    for (name, size) in make(workspace, &binary, &out, time(workspace)?)? {
         println!("{size:>10}  {}", out.join(name).display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Packages a program into a folder, which has nothing else in it then; returns the names of
-/// what is there, and the sizes.
-pub fn make(workspace: &Workspace, binary: &Path, out: &Path) -> Result<Vec<(String, usize)>> {
+/// what is there, and the sizes. All of it is of `time`, in seconds since 1970.
+pub fn make(
+    workspace: &Workspace,
+    binary: &Path,
+    out: &Path,
+    time: u64,
+) -> Result<Vec<(String, usize)>> {
     let shipped = Shipped::find(workspace)?;
-    let facts = Facts::find(workspace, shipped.own()?)?;
+    let facts = Facts::find(shipped.own()?, time)?;
     let links = Links::of(binary)?;
     let parts = runtime::parts(workspace, &links)?;
     let program = fs::read(binary).with_context(|| format!("can't read {}", binary.display()))?;

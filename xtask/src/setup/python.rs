@@ -17,6 +17,9 @@ const ENVIRONMENTS: &[(&str, &[&str])] = &[
     // Sigma rules become SQL, for the sqlite that Python has in it.
     ("sigma", &["pysigma==2.0.1", "pysigma-backend-sqlite==2.1.1"]),
     ("duckdb", &["duckdb==2.0.1"]),
+    // The schemas of bills of materials, and of what Kubernetes takes.
+    ("sbom", &["cyclonedx-python-lib[json-validation]==11.12.0"]),
+    ("kubernetes", &["kubernetes-validate==1.37.0"]),
 ];
 
 /// Where the environments are, each in a folder of its name; the tests are told by
