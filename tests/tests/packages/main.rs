@@ -124,7 +124,20 @@ fn it_is_all_there(root: &Root) {
 fn it_runs_as_the_unit_says(root: &Root) {
     let logs = root.path("var/log/private/tracer");
     let unit = Unit::read(root);
+    unit.folders(root);
+    let socket = logs.join("notify");
+    let manager = UnixDatagram::bind(&socket).expect("a short path");
+    manager.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).expect("our own");
+    let heard = |what: &str| {
+        wait_until(what, || {
+            let mut buffer = [0; 4096];
+            let length = manager.recv(&mut buffer).expect("a message");
+            String::from_utf8_lossy(&buffer[..length]).contains(what)
+        });
+    };
     let mut tracer = unit.start(root);
+    heard("READY=1");
     tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
     let status = fs::read_to_string(format!("/proc/{}/status", tracer.id())).expect("/proc");
     let field = |name: &str| {
@@ -133,11 +146,6 @@ fn it_runs_as_the_unit_says(root: &Root) {
     };
     assert_eq!((&*field("Uid:"), &*field("NoNewPrivs:")), (&*USER.to_string(), "1"));
     assert_eq!(field("Seccomp:"), "2", "{status}");
-    // Heard from now on.
-    let socket = logs.join("notify");
-    let manager = UnixDatagram::bind(&socket).expect("a short path");
-    manager.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).expect("our own");
 
     fs::copy(WORKLOAD, root.path("opt/workload")).expect("room");
     let calls = CALLS.to_string();
@@ -152,8 +160,10 @@ fn it_runs_as_the_unit_says(root: &Root) {
     let current = logs.join("events.json");
     fs::rename(&current, logs.join("events.json.moved")).expect("our own");
     tracer.signal(libc::SIGHUP);
+    heard("RELOADING=1");
     wait_until("the file is made anew", || current.exists());
     tracer.signal(libc::SIGTERM);
+    heard("STOPPING=1");
     let finished = tracer.finish();
     finished.expect_code(0);
     assert!(!finished.stderr.contains("warning"), "{}", finished.stderr);

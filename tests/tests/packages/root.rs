@@ -36,11 +36,12 @@ impl Root {
         };
         let folder = TempDir::new().expect("a temporary folder");
         let root = Self { folder };
+        fs::create_dir(root.folder()).expect("our own");
         let mut command = Command::new("timeout");
         command.arg("300").arg(program);
         command.args(["--quiet", "--variant=essential", "--include=systemd"]);
         command.args(packages.iter().map(|name| format!("--include={name}"))).arg(SUITE);
-        let output = command.arg(root.path("")).output().expect("timeout(1)");
+        let output = command.arg(root.folder()).output().expect("timeout(1)");
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let last = said.lines().last().unwrap_or("it took more than five minutes");
@@ -55,15 +56,20 @@ impl Root {
         Some(root)
     }
 
+    /// Where it is, from outside.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
     /// A path in it, from outside.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join("root").join(path.trim_start_matches('/'))
+        self.folder().join(path.trim_start_matches('/'))
     }
 
     /// A command in it, where nothing is mounted.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new("chroot");
-        command.arg(self.path("")).args(args);
+        command.arg(self.folder()).args(args);
         command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
@@ -84,7 +90,7 @@ impl Root {
     }
 
     fn list(&self, folder: &Path, listing: &mut Listing) {
-        let base = self.path("");
+        let base = self.folder();
         for entry in fs::read_dir(base.join(folder)).expect("a folder") {
             let entry = entry.expect("an entry");
             let path = folder.join(entry.file_name());

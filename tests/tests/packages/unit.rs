@@ -91,7 +91,7 @@ impl Unit {
     }
 
     /// The folders that systemd makes for it.
-    fn folders(&self, root: &Root) {
+    pub fn folders(&self, root: &Root) {
         for (directive, above) in [("LogsDirectory", "log"), ("StateDirectory", "lib")] {
             assert_eq!(self.words(directive), ["tracer"]);
             let mode = self.words(&format!("{directive}Mode"))[0];
@@ -104,12 +104,11 @@ impl Unit {
         }
     }
 
-    /// Starts it as systemd would.
+    /// Starts it as systemd would, in its folders.
     pub fn start(&self, root: &Root) -> Running {
-        self.folders(root);
         assert_eq!(self.words("PrivateNetwork"), ["yes"]);
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--net", "sh", "-c", VIEW, "view"]).arg(root.path("."));
+        command.args(["--mount", "--net", "sh", "-c", VIEW, "view"]).arg(root.folder());
         command.arg("setpriv").args(self.rights()).args(self.exec_start());
         command.env("NOTIFY_SOCKET", "/var/log/tracer/notify");
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");

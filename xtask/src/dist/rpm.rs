@@ -49,7 +49,9 @@ pub fn build(facts: &Facts, requires: &[String], entries: &[Entry]) -> Result<Ve
         }
         package.with_file_contents(entry.contents.clone(), options)?;
     }
-    for folder in ["/usr/share/doc/tracer", "/usr/share/licenses/tracer"] {
+    for folder in
+        ["/usr/share/doc/tracer", "/usr/share/doc/tracer/examples", "/usr/share/licenses/tracer"]
+    {
         package.with_dir_entry(FileOptions::dir(folder).permissions(0o755))?;
     }
     let mut bytes = Vec::new();
