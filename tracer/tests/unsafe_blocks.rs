@@ -59,8 +59,12 @@ fn in_text(text: &str) -> Vec<Unsafe> {
     found
 }
 
+/// A reason of its own, or one that its function gives for all of its body.
 fn has_reason(lines: &[&str], block: usize) -> bool {
-    lines[block.saturating_sub(NEAR)..=block].iter().any(|line| line.contains("SAFETY:"))
+    let own = &lines[block.saturating_sub(NEAR)..=block];
+    let function = lines[..block].iter().rev().take_while(|line| !line.contains("fn "));
+    own.iter().any(|line| line.contains("SAFETY:"))
+        || function.into_iter().any(|line| line.contains("SAFETY (whole body):"))
 }
 
 fn files(folder: &Path, to: &mut Vec<PathBuf>) {
@@ -131,4 +135,7 @@ fn the_word_in_comments_and_texts_is_not_counted() {
     assert_eq!(in_text(text), [Unsafe::Block(2), Unsafe::Function, Unsafe::Impl, Unsafe::Other]);
     assert!(has_reason(&["// SAFETY: alone", "unsafe {"], 1));
     assert!(!has_reason(&["// because", "unsafe {"], 1));
+    let body = "// SAFETY (whole body): its own";
+    assert!(has_reason(&["fn f() {", body, "f();", "unsafe {"], 3));
+    assert!(!has_reason(&["fn f() {", body, "fn g() {", "unsafe {"], 3));
 }

@@ -7,7 +7,7 @@ mod torn;
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -68,6 +68,11 @@ impl Log {
     /// Goes on in the file that has the name now.
     fn reopen(&mut self) -> io::Result<()> {
         let file = opened(&self.spec)?;
+        if is_same(&file, self.file())? {
+            // Nobody has moved it, and the lock on it is ours. It may have been emptied.
+            self.size = file.metadata()?.len();
+            return Ok(());
+        }
         self.size = torn::mend(&file, &self.spec.path)?;
         self.period = began(&file, &self.spec);
         self.writer = Writer::new(file)?;
@@ -176,6 +181,12 @@ impl Transport for Log {
 
 fn opened(spec: &LogFile) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(spec.mode).open(&spec.path)
+}
+
+/// Whether two descriptors are of one file.
+fn is_same(a: &File, b: &File) -> io::Result<bool> {
+    let (a, b) = (a.metadata()?, b.metadata()?);
+    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
 /// Which of the whole times since 1970 it is.
