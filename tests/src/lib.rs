@@ -11,6 +11,7 @@
 
 pub mod bpf;
 pub mod cases;
+pub mod certificates;
 pub mod cgroup;
 pub mod child;
 pub mod compare;
@@ -20,6 +21,7 @@ pub mod cpus;
 pub mod far;
 pub mod honest;
 pub mod hook;
+pub mod nats;
 pub mod schema;
 pub mod shared;
 pub mod skip;

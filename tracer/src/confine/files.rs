@@ -44,7 +44,7 @@ pub fn restrict(settings: &Settings) -> Result<String, String> {
             "the kernel has none: it is not built in, or not among lsm= (Linux 5.13)".to_owned()
         );
     }
-    let ruled = ruled(settings).and_then(|rules| Ok(rules.restrict_self()?));
+    let ruled = ruled(settings).and_then(RulesetCreated::restrict_self);
     let RestrictionStatus { ruleset, .. } = ruled.map_err(|error| error.to_string())?;
     if ruleset == RulesetStatus::NotEnforced {
         return Err("the kernel did not enforce it".to_owned());

@@ -2,6 +2,12 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+#[cfg(feature = "kafka")]
+use super::kafka::KafkaTopic;
+#[cfg(feature = "nats")]
+use super::nats::NatsSubject;
+#[cfg(feature = "otlp")]
+use super::otlp::OtlpReceiver;
 use super::{
     options::{self, Options},
     stream::StreamSocket,
@@ -14,8 +20,17 @@ pub enum Destination {
     Stdout,
     /// A file, which is appended to.
     File(LogFile),
-    /// A unix or TCP stream socket.
+    /// A unix socket or a TCP connection.
     Stream(StreamSocket),
+    /// A subject of NATS that a stream takes.
+    #[cfg(feature = "nats")]
+    Nats(NatsSubject),
+    /// A receiver of OpenTelemetry.
+    #[cfg(feature = "otlp")]
+    Otlp(OtlpReceiver),
+    /// A Kafka topic.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaTopic),
 }
 
 /// A file that events are appended to.
@@ -72,7 +87,20 @@ impl Compression {
 
 impl Destination {
     /// The kinds that this program was built with, for people.
-    pub const KINDS: &str = "-, file:PATH, unix:PATH, tcp:HOST:PORT";
+    pub const KINDS: &[&str] = &[
+        "-",
+        "file:PATH",
+        "unix:PATH",
+        "tcp:HOST:PORT",
+        #[cfg(feature = "nats")]
+        "nats:HOST/SUBJECT",
+        #[cfg(feature = "otlp")]
+        "otlp:HOST:PORT",
+        #[cfg(feature = "tls")]
+        "tls:HOST:PORT",
+        #[cfg(feature = "kafka")]
+        "kafka:BROKER/TOPIC",
+    ];
 
     /// Whether somebody else has to be there to take what is written.
     pub fn may_be_away(&self) -> bool {
@@ -87,7 +115,7 @@ impl Destination {
         if text == "-" {
             return Ok(Self::Stdout);
         }
-        let kinds = || format!("a destination is one of {}", Self::KINDS);
+        let kinds = || format!("a destination is one of {}", Self::KINDS.join(", "));
         let (kind, rest) = text.split_once(':').ok_or_else(kinds)?;
         let (address, options) = Options::split(rest)?;
         if address.is_empty() {
@@ -97,9 +125,31 @@ impl Destination {
             "file" => LogFile::parse(address, options).map(Self::File),
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
+            #[cfg(feature = "nats")]
+            "nats" => NatsSubject::parse(&address, options).map(Self::Nats),
+            #[cfg(feature = "otlp")]
+            "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
+            #[cfg(not(feature = "nats"))]
+            "nats" => Err(lacking("nats")),
+            #[cfg(not(feature = "otlp"))]
+            "otlp" => Err(lacking("otlp")),
+            #[cfg(feature = "tls")]
+            "tls" => StreamSocket::tls(&address, options).map(Self::Stream),
+            #[cfg(not(feature = "tls"))]
+            "tls" => Err(lacking("tls")),
+            #[cfg(feature = "kafka")]
+            "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
+            #[cfg(not(feature = "kafka"))]
+            "kafka" => Err(lacking("kafka")),
             _ => Err(kinds()),
         }
     }
+}
+
+/// That a kind is known, and not in this program.
+#[cfg(not(all(feature = "kafka", feature = "nats", feature = "otlp", feature = "tls")))]
+fn lacking(kind: &str) -> String {
+    format!("this tracer was built without {kind}: cargo's feature of that name brings it")
 }
 
 impl LogFile {
@@ -134,6 +184,12 @@ impl fmt::Display for Destination {
             Self::Stdout => f.write_str("standard output"),
             Self::File(file) => file.path.display().fmt(f),
             Self::Stream(socket) => socket.fmt(f),
+            #[cfg(feature = "nats")]
+            Self::Nats(subject) => subject.fmt(f),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(receiver) => receiver.fmt(f),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(topic) => topic.fmt(f),
         }
     }
 }
@@ -170,6 +226,14 @@ mod tests {
             ("tcp:::1:514", "brackets"),
             ("tcp:host:0", "HOST:PORT"),
             ("unix:/a?app=x", "framing=syslog"),
+            ("unix:/a?type=seqpacket", "one of stream, dgram"),
+            ("unix:/a?type=dgram&resend=1M", "unknown option resend"),
+            #[cfg(feature = "tls")]
+            ("tls:host:6514?cert=/a", "cert and key"),
+            #[cfg(not(feature = "tls"))]
+            ("tls:host:6514", "built without tls"),
+            #[cfg(not(feature = "kafka"))]
+            ("kafka:a/b", "built without kafka"),
             ("file:/a?sizes=1M", "unknown option sizes: there are size, every"),
         ] {
             let error = Destination::parse(text).unwrap_err();

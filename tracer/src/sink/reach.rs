@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+#[cfg(feature = "otlp")]
+use super::OtlpReceiver;
 use super::{Destination, LogFile, Peer, StreamSocket};
 
 /// TCP ports that are connected to.
@@ -58,7 +60,23 @@ impl Reach {
             Destination::Stream(StreamSocket { peer: Peer::Tcp { host, port }, .. }) => {
                 Self::tcp(host, *port)
             }
+            #[cfg(feature = "nats")]
+            Destination::Nats(_) => Self::cluster(trusted()),
+            #[cfg(feature = "otlp")]
+            Destination::Otlp(OtlpReceiver { server: (host, port), .. }) => {
+                Self { read: trusted(), ..Self::tcp(host, *port) }
+            }
+            #[cfg(feature = "kafka")]
+            Destination::Kafka(topic) => {
+                Self::cluster(trusted().into_iter().chain(topic.files()).collect())
+            }
         }
+    }
+
+    /// That of a cluster, whose members name each other, and of these files.
+    #[cfg(any(feature = "nats", feature = "kafka"))]
+    fn cluster(read: Vec<PathBuf>) -> Self {
+        Self { ports: Ports::Any, names: true, read, ..Self::default() }
     }
 
     /// That of a connection to a host, by name or address.
@@ -88,6 +106,13 @@ impl Reach {
         self.names |= other.names;
         self
     }
+}
+
+/// Where systems keep the certificates that they trust.
+#[cfg(any(feature = "nats", feature = "otlp", feature = "kafka"))]
+fn trusted() -> Vec<PathBuf> {
+    let usual = ["/etc/ssl", "/etc/pki", "/usr/lib/ssl", "/usr/share/ca-certificates"];
+    usual.map(PathBuf::from).to_vec()
 }
 
 #[cfg(test)]

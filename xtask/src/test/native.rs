@@ -30,7 +30,9 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
         Ok(privilege) => privilege,
         Err(error) => return Ok(Outcome::Skipped(error.to_string())),
     };
-    let tracer = run::build(workspace, run::FULL)?;
+    let (features, lacking) = run::features()?;
+    left_out.extend(lacking);
+    let tracer = run::build(workspace, &["--features", features])?;
     // With this program in them, so that nothing is built twice; a release is static.
     let packages = workspace.target_dir().join("dist-tested");
     dist::make(workspace, &tracer, &packages, dist::time(workspace).unwrap_or(NO_TIME))?;

@@ -68,8 +68,8 @@ impl Log {
     /// Goes on in the file that has the name now.
     fn reopen(&mut self) -> io::Result<()> {
         let file = opened(&self.spec)?;
-        if is_same(&file, self.file())? {
-            // Nobody has moved it, and the lock on it is ours. It may have been emptied.
+        if is_same(&file, self.writer.file())? {
+            // Its lock is ours already.
             self.size = file.metadata()?.len();
             return Ok(());
         }
@@ -183,10 +183,10 @@ fn opened(spec: &LogFile) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(spec.mode).open(&spec.path)
 }
 
-/// Whether two descriptors are of one file.
-fn is_same(a: &File, b: &File) -> io::Result<bool> {
-    let (a, b) = (a.metadata()?, b.metadata()?);
-    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+/// Whether both are one ordinary file.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok(one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 /// Which of the whole times since 1970 it is.
