@@ -90,6 +90,9 @@ fn all_unsafe_code_is_counted_and_has_a_reason() {
         let lines: Vec<_> = text.lines().collect();
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         for found in in_text(&text) {
+            if found == Unsafe::Other {
+                continue;
+            }
             let count = counts.entry(name.clone()).or_default();
             match found {
                 Unsafe::Block(line) => {
