@@ -72,7 +72,7 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Make what is handed out: a static program, a .deb and an .rpm, under target/dist.
+    /// Make what is handed out, under target/dist: a .deb, an .rpm, a static program for images.
     Dist(dist::Options),
     /// Measure what the tracer costs, as root: one table.
     Bench(bench::Options),

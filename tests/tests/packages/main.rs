@@ -270,19 +270,24 @@ fn the_rpm_package_comes_and_goes() {
     }
 }
 
-/// What the release is linked with: nothing, or what its package depends on.
+/// The program for images with nothing; the packaged one with what its package names.
 #[test]
-fn a_static_program_takes_no_library() {
+fn what_it_is_linked_with_it_depends_on() {
     let Some(folder) = made() else { return };
-    let Some(said) = output("ldd", &[], &folder.join("tracer")) else { return };
-    let text = root::said(&said);
-    let is_static = text.contains("statically linked") || text.contains("not a dynamic");
+    let linked = |program: &str| {
+        let text = said(&output("ldd", &[], &folder.join(program))?);
+        Some(text.contains("statically linked") || text.contains("not a dynamic"))
+    };
+    if folder.join("tracer-static").exists() {
+        assert_ne!(linked("tracer-static"), Some(false));
+    }
+    let Some(is_static) = linked("tracer") else { return };
     let deb = package(&folder, "deb");
     let Some(depends) = lines("dpkg-deb", &["--showformat=${Depends}", "--show"], &deb) else {
         return;
     };
     println!("static: {is_static}; Depends: {depends}");
-    assert_eq!(depends.is_empty(), is_static, "{text}");
+    assert_eq!(depends.is_empty(), is_static);
 }
 
 /// A Python of the environments that `cargo xtask setup` makes runs this with a file.

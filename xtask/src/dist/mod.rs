@@ -32,13 +32,14 @@ use crates::Shipped;
 use facts::Facts;
 pub use facts::time;
 use links::Links;
+use runtime::Linkage;
 use sha2::{Digest as _, Sha256};
 
 use crate::workspace::Workspace;
 
 #[derive(Args)]
 pub struct Options {
-    /// Package this program instead of building a static one.
+    /// Package this program instead of building one; the static one is left out then.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// Where to put everything; target/dist unless said otherwise.
@@ -48,21 +49,25 @@ pub struct Options {
 
 pub fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let out = options.out.clone().unwrap_or_else(|| workspace.target_dir().join("dist"));
-    let binary = match &options.binary {
-        Some(binary) => binary.clone(),
-        None => runtime::build(workspace)?,
+    let (binary, bare) = match &options.binary {
+        Some(binary) => (binary.clone(), None),
+        None => {
+            let packaged = runtime::build(workspace, Linkage::Dynamic)?;
+            (packaged, Some(runtime::build(workspace, Linkage::Static)?))
+        }
     };
-    for (name, size) in make(workspace, &binary, &out, time(workspace)?)? {
+    for (name, size) in make(workspace, &binary, bare.as_deref(), &out, time(workspace)?)? {
         println!("{size:>10}  {}", out.join(name).display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Packages a program into a folder, which has nothing else in it then; returns the names of
+/// Packages a program, and puts a static one beside it, into a folder, which has nothing else in it then; returns the names of
 /// what is there, and the sizes. All of it is of `time`, in seconds since 1970.
 pub fn make(
     workspace: &Workspace,
     binary: &Path,
+    bare: Option<&Path>,
     out: &Path,
     time: u64,
 ) -> Result<Vec<(String, usize)>> {
@@ -89,6 +94,16 @@ pub fn make(
         ("tracer.cdx.json".to_owned(), made.sbom.into_bytes(), 0o644),
         ("third-party-licenses.txt".to_owned(), made.licences.into_bytes(), 0o644),
     ];
+    if let Some(bare) = bare {
+        let program = fs::read(bare).with_context(|| format!("can't read {}", bare.display()))?;
+        let parts = runtime::parts(workspace, &Links::of(bare)?)?;
+        let sbom = sbom::text(&facts, &shipped, &parts, &program)?;
+        let licences = licences::text(&shipped, &parts)?;
+        files.push(("tracer-static".to_owned(), program, 0o755));
+        files.push(("tracer-static.cdx.json".to_owned(), sbom.into_bytes(), 0o644));
+        let name = "third-party-licenses-static.txt".to_owned();
+        files.push((name, licences.into_bytes(), 0o644));
+    }
     for file in ["Containerfile", "daemonset.yaml"] {
         let path = workspace.root.join("tracer/service").join(file);
         let text = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;

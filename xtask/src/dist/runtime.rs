@@ -1,5 +1,4 @@
-//! The release program: linked statically, as far as glibc lets it be; and what is linked
-//! in that is no crate.
+//! The release programs, and what is linked into them that is no crate.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,17 +19,28 @@ pub struct Part {
     pub url: &'static str,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linkage {
+    /// With the C library of the machine that it runs on.
+    Dynamic,
+    /// With nothing, for images that have nothing. Not for machines: glibc linked statically
+    /// loads what /etc/nsswitch.conf names, and where that is of another glibc, as it is one
+    /// release later, looking up a name ends the program (SIGFPE).
+    Static,
+}
+
 /// Builds the program with its default features, for the machine that this is.
 ///
-/// It is position-independent all the same (static-pie). The folders of this machine are
-/// not in it, so that others who build it get the same bytes from the same compiler.
-pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+/// It is position-independent either way. The folders of this machine are not in it, so that
+/// others who build it get the same bytes from the same compiler.
+pub fn build(workspace: &Workspace, linkage: Linkage) -> Result<PathBuf> {
     let host = rustc(workspace, "host")?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let home = home.context("where are cargo's sources? set CARGO_HOME")?;
+    let sign = if linkage == Linkage::Static { '+' } else { '-' };
     let flags = [
-        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("-Ctarget-feature={sign}crt-static"),
         format!("--remap-path-prefix={}=/cargo", home.display()),
         format!("--remap-path-prefix={}=/tracer", workspace.root.display()),
     ];
@@ -44,14 +54,13 @@ pub fn build(workspace: &Workspace) -> Result<PathBuf> {
         .map(|executable| executable.path)
         .ok_or_else(|| anyhow!("cargo built package tracer, but no program of that name"))?;
     let links = Links::of(&path)?;
-    if !links.is_static() {
-        bail!(
-            "{} is linked with {:?}: a release takes no library",
-            path.display(),
-            links.libraries
-        );
+    if links.is_static() != (linkage == Linkage::Static) {
+        bail!("{}: {linkage:?} was asked for, and it is {:?}", path.display(), links.libraries);
     }
-    Ok(path)
+    // The next build takes its place.
+    let kept = path.with_file_name(format!("tracer-{linkage:?}").to_lowercase());
+    std::fs::copy(&path, &kept).with_context(|| format!("can't write {}", kept.display()))?;
+    Ok(kept)
 }
 
 /// What is in the program beside crates.

@@ -33,9 +33,9 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     let (features, lacking) = run::features()?;
     left_out.extend(lacking);
     let tracer = run::build(workspace, &["--features", features])?;
-    // With this program in them, so that nothing is built twice; a release is static.
+    // With this program in them, so that nothing is built twice.
     let packages = workspace.target_dir().join("dist-tested");
-    dist::make(workspace, &tracer, &packages, dist::time(workspace).unwrap_or(NO_TIME))?;
+    dist::make(workspace, &tracer, None, &packages, dist::time(workspace).unwrap_or(NO_TIME))?;
     let skips = SkipFile::create(workspace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(beside::program_folders());
