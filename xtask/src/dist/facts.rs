@@ -31,9 +31,9 @@ Every recvmmsg call of a machine as one line of JSON: who called, with what
 arguments, what came back, how long it took, and every message that it
 received.
 
-It watches with eBPF, stops nobody, and counts every call that it could not
-show. As a service it runs as a user of its own, with no more rights than it
-needs, and writes to files, sockets and collectors.
+It watches with eBPF, stops nobody, and counts every call that it could
+not show. As a service it runs as a user of its own, with no more rights
+than it needs, and writes to files, sockets and collectors.
 
 It is installed but not started: systemctl enable --now tracer";
 
