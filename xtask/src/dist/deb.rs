@@ -30,7 +30,7 @@ pub fn build(facts: &Facts, depends: &str, entries: &[Entry]) -> Result<Vec<u8>>
 /// One file of an ar archive: a header of 60 bytes, then the contents at even offsets.
 fn member(archive: &mut Vec<u8>, name: &str, contents: &[u8], time: u64) -> Result<()> {
     let size = contents.len();
-    write!(archive, "{name:<16}{time:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, "100644")?;
+    writeln!(archive, "{name:<16}{time:<12}{:<6}{:<6}{:<8}{size:<10}`", 0, 0, "100644")?;
     archive.extend_from_slice(contents);
     if size % 2 == 1 {
         archive.push(b'\n');
