@@ -363,6 +363,8 @@ fn everywhere_the_same_capabilities() {
     added.sort();
     assert_eq!(added, names);
     let daemonset = read("daemonset.yaml");
+    let image = concat!("image: tracer:", env!("CARGO_PKG_VERSION"));
+    assert!(daemonset.lines().any(|line| line.trim() == image), "{image}");
     let added = daemonset.lines().find_map(|line| line.trim().strip_prefix("add: "));
     let mut added: Vec<String> = serde_json::from_str(added.expect("a list")).expect("a list");
     added.sort();
