@@ -1,5 +1,5 @@
 //! `cargo xtask docs`: what in `tracer/docs` is made from the code. The tests of package
-//! tracer that hold it against the code (`tracer/tests/docs.rs`) also write it; the group
+//! tracer that hold it against the code (`docs.rs`, `unsafe_blocks.rs`) also write it; the group
 //! `unit` of `cargo xtask test` has them too.
 
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ const WRITE: &str = "UPDATE_GOLDEN";
 pub fn main(workspace: &Workspace, check: bool) -> Result<ExitCode> {
     let mut test = cargo::stable(workspace);
     test.args(["test", "--quiet", "--locked", "--package", "tracer", "--test", "docs"]);
+    test.args(["--test", "unsafe_blocks"]);
     if check {
         test.env_remove(WRITE);
     } else {

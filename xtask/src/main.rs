@@ -6,6 +6,7 @@
 //! | `ebpf` | [`ebpf`] | builds the committed eBPF object, or checks it |
 //! | `docs` | [`docs`] | writes what documentation is made from the code, or checks it |
 //! | `run` | [`run`] | builds the tracer and runs it as root |
+//! | `dist` | [`dist`] | makes the packages, with all that goes into them |
 //! | `bench` | [`bench`] | what the tracer costs, beside what others cost |
 //! | `fuzz` | [`fuzz`] | the parsers under libFuzzer |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
@@ -17,6 +18,7 @@
 
 mod bench;
 mod cargo;
+mod dist;
 mod docs;
 mod ebpf;
 mod fuzz;
@@ -25,6 +27,7 @@ mod privilege;
 mod run;
 mod setup;
 mod skip;
+mod supply;
 mod test;
 mod workspace;
 
@@ -69,6 +72,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Make what is handed out, under target/dist: a .deb, an .rpm, a static program for images.
+    Dist(dist::Options),
     /// Measure what the tracer costs, as root: one table.
     Bench(bench::Options),
     /// Fuzz the parsers with libFuzzer: all targets, or those named.
@@ -89,7 +94,7 @@ enum Chore {
         /// there are no tables then.
         #[arg(long, value_name = "NAME", requires = "guest", conflicts_with = "write_results")]
         only: Option<String>,
-        /// Groups to run: fmt, clippy, ebpf, unit, fuzz, native, guest.
+        /// Groups to run: fmt, clippy, supply, ebpf, unit, fuzz, native, guest.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
@@ -112,6 +117,7 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Ebpf { check: false } => ebpf::write(&workspace),
         Chore::Ebpf { check: true } => ebpf::check_and_report(&workspace),
         Chore::Docs { check } => docs::main(&workspace, check),
+        Chore::Dist(options) => dist::main(&workspace, &options),
         Chore::Bench(options) => bench::main(&workspace, &options),
         Chore::Fuzz(options) => fuzz::main(&workspace, &options),
         Chore::Run { args } => run::main(&workspace, &args),

@@ -60,6 +60,24 @@ impl Failure {
     }
 }
 
+/// Prints the manual page of the program or of one of its subcommands.
+fn man(of: Option<&str>) -> Result<ExitCode, Failure> {
+    let mut command = Cli::command();
+    // Gives subcommands the names that they have in full.
+    command.build();
+    let command = match of {
+        None => command,
+        Some(name) => command.find_subcommand(name).cloned().ok_or_else(|| {
+            Failure::Usage(format!("no subcommand `{name}`: see `tracer --help`"))
+        })?,
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut text)
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    print(&text)
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -81,13 +99,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "tracer", &mut text);
             print(&text)
         }
-        Some(Command::Man) => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut text)
-                .map_err(|error| Failure::Runtime(error.to_string()))
-                .and_then(|()| print(&text))
-        }
+        Some(Command::Man { of }) => man(of.as_deref()),
         None => {
             diagnostics::init(&cli.trace.output);
             trace::run(cli.trace)

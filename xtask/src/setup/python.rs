@@ -19,6 +19,9 @@ const ENVIRONMENTS: &[(&str, &[&str])] = &[
     // Sigma rules become SQL, for the sqlite that Python has in it.
     ("sigma", &["pysigma==2.0.1", "pysigma-backend-sqlite==2.1.1"]),
     ("duckdb", &["duckdb==2.0.1"]),
+    // The schemas of bills of materials, and of what Kubernetes takes.
+    ("sbom", &["cyclonedx-python-lib[json-validation]==11.12.0"]),
+    ("kubernetes", &["kubernetes-validate==1.37.0"]),
     // A receiver of OTLP: OpenTelemetry's own generated code, and gRPC.
     ("otlp", &["opentelemetry-proto==1.45.2", "grpcio==1.85.3"]),
 ];

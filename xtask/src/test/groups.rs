@@ -7,6 +7,7 @@ use crate::{
     cargo, ebpf, fuzz, guest, run,
     setup::{Part, components},
     skip::Skip,
+    supply,
     workspace::Workspace,
 };
 
@@ -23,6 +24,12 @@ pub struct Group {
 pub const GROUPS: &[Group] = &[
     Group { name: "fmt", what: "formatting", needs: &[Part::Components], run: fmt },
     Group { name: "clippy", what: "lints, as errors", needs: &[Part::Components], run: clippy },
+    Group {
+        name: "supply",
+        what: "licences, sources and advisories of what is taken from others",
+        needs: &[],
+        run: |workspace, _, left_out| supply::run(workspace, left_out),
+    },
     Group {
         name: "ebpf",
         what: "the committed object against its sources",

@@ -169,7 +169,7 @@ mod tests {
     fn without_a_filter_all_groups() {
         assert_eq!(
             names(&[]).expect("all"),
-            ["fmt", "clippy", "ebpf", "unit", "fuzz", "native", "guest"]
+            ["fmt", "clippy", "supply", "ebpf", "unit", "fuzz", "native", "guest"]
         );
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let error = names(&["fmt", "units"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "no test group `units`: there are fmt, clippy, ebpf, unit, fuzz, native, guest"
+            "no test group `units`: there are fmt, clippy, supply, ebpf, unit, fuzz, native, guest"
         );
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{Outcome, Selection};
 use crate::{
-    cargo,
+    cargo, dist,
     privilege::Privilege,
     run,
     setup::{beside, python, schemas},
@@ -22,6 +22,8 @@ use crate::{
 };
 
 const PACKAGE: &str = "tests";
+/// What packages for tests are of where nobody knows the sources' own time.
+const NO_TIME: u64 = 1_000_000_000;
 
 pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Result<Outcome> {
     let privilege = match Privilege::find_unattended() {
@@ -31,6 +33,9 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     let (features, lacking) = run::features()?;
     left_out.extend(lacking);
     let tracer = run::build(workspace, &["--features", features])?;
+    // With this program in them, so that nothing is built twice.
+    let packages = workspace.target_dir().join("dist-tested");
+    dist::make(workspace, &tracer, None, &packages, dist::time(workspace).unwrap_or(NO_TIME))?;
     let skips = SkipFile::create(workspace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(beside::program_folders());
@@ -40,6 +45,7 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
     let variables = [
         ("PATH", path.as_os_str()),
         ("TRACER_BIN", tracer.as_os_str()),
+        ("TRACER_DIST", packages.as_os_str()),
         ("TRACER_SKIPS", skips.path.as_os_str()),
         ("TRACER_SCHEMAS", schemas.as_os_str()),
         ("TRACER_BESIDE", beside.as_os_str()),

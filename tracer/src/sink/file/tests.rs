@@ -1,6 +1,6 @@
 //! Files that are set aside, taken away, and torn.
 
-use std::{fs, io::Read};
+use std::{fs, io::Read, os::fd::AsRawFd};
 
 use super::*;
 use crate::sink::{Caller, Compression, Destination, destination::Rotation};
@@ -127,6 +127,24 @@ fn a_file_is_opened_anew() {
     assert!(log.deliver(&chunk(6..9), None).result.is_ok());
     assert!(unpacked(&moved).as_bytes() == chunk(0..6).bytes);
     assert!(unpacked(&path).as_bytes() == chunk(6..9).bytes);
+}
+
+/// The lock on it is the tracer's own, and would look like somebody else's.
+#[test]
+fn a_file_that_nobody_moved_is_not_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.json");
+    let mut log = Log::open(&spec(&path, Rotation::default())).unwrap();
+    assert!(log.deliver(&chunk(0..3), None).result.is_ok());
+    let before = log.file().as_raw_fd();
+    log.attend();
+    assert_eq!(log.file().as_raw_fd(), before);
+    // Emptied in its place, as logrotate's copytruncate does it.
+    log.file().set_len(0).unwrap();
+    log.attend();
+    assert_eq!(log.size, 0);
+    assert!(log.deliver(&chunk(3..6), None).result.is_ok());
+    assert!(unpacked(&path).as_bytes() == chunk(3..6).bytes);
 }
 
 /// Where no other file can be begun, lines go on into the one there is.
