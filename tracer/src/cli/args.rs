@@ -76,6 +76,9 @@ pub enum Command {
     Replay(Box<Replay>),
     /// Check that no line is missing in what came out at the far end
     Verify(Verify),
+    /// Check a configuration file
+    #[command(subcommand)]
+    Config(Config),
     /// Print the JSON Schema of what is written
     Schema {
         /// The kind of record.
@@ -89,6 +92,19 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Say what is wrong with a configuration file and those of conf.d beside it, or which
+    /// options they make and where each is set
+    #[command(after_help = "Exit status: 0 fine, 2 something is wrong with it.")]
+    Check {
+        /// The file.
+        #[arg(value_name = "FILE", default_value = "/etc/tracer/tracer.toml")]
+        file: PathBuf,
+    },
 }
 
 /// Options of `list` and `doctor`.
@@ -170,6 +186,9 @@ pub struct Trace {
     /// Whose calls.
     #[command(flatten)]
     pub select: Select,
+    /// Where filters are decided
+    #[arg(long, value_name = "WHERE", default_value = "kernel", help_heading = "Selection")]
+    pub filter_in: FilterIn,
     /// Trace children too; on by itself with COMMAND
     #[arg(short, long, requires = "pid", help_heading = "Selection")]
     pub follow: bool,
@@ -193,6 +212,10 @@ pub struct Trace {
     #[arg(long, value_name = "SIZE", value_parser = parse::spool, requires = "spool",
           help_heading = "Output")]
     pub spool_size: Option<u64>,
+    /// Read options from FILE, and from conf.d/*.toml beside it in the order of their names;
+    /// SIGHUP reads them again (docs/CONFIG.md)
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub config: Option<PathBuf>,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -235,6 +258,16 @@ pub struct Select {
     /// == != < <= > >= ~ (glob) in && || ! and ( ); repeatable, and then all must hold
     #[arg(long, value_name = "EXPR", value_parser = Expression::new)]
     pub filter: Vec<Expression>,
+}
+
+/// Where filters are decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FilterIn {
+    /// What it can decide, the kernel does, which costs calls that are left out next to
+    /// nothing; a reload can then only narrow the filters
+    Kernel,
+    /// The daemon decides all but --cgroup and --follow, and a reload may change them
+    Daemon,
 }
 
 /// How much of each call is captured, and how.

@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsString,
+    os::fd::OwnedFd,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -18,13 +19,14 @@ use super::{
     args::{Detail, Trace},
     diagnostics, output,
     pace::Pace,
+    reload::Reload,
     signals::Signals,
 };
 use crate::{
     encode::{Encoder, table::escape},
     filter::pushdown::Divided,
     health::Counts,
-    pipeline::Pipeline,
+    pipeline::{Change, Pipeline},
     process,
     source::{Hook, Live, Running, Shape, Stopped},
 };
@@ -43,6 +45,7 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// Everything that is at work while tracing.
 pub struct Session {
     pub live: Live,
+    pub reload: Reload,
     pub pipeline: Pipeline,
     pub signals: Signals,
     pub command: Option<Running>,
@@ -120,7 +123,8 @@ impl Session {
         self.finish(stop)
     }
 
-    fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
+    /// What wakes the loop.
+    fn poll(&self) -> Result<OwnedFd, Failure> {
         let runtime = |error: rustix::io::Errno| Failure::Runtime(error.to_string());
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(runtime)?;
         // Edge-triggered: the ring is readable whenever it holds anything, and what
@@ -140,6 +144,11 @@ impl Session {
                 let _ = epoll::add(&poll, reader, closed, epoll::EventFlags::empty());
             }
         }
+        Ok(poll)
+    }
+
+    fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
+        let mut poll = self.poll()?;
         let mut reported = Instant::now();
         let mut clock_read = Instant::now();
         let mut events = Vec::with_capacity(4);
@@ -156,7 +165,7 @@ impl Session {
             let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
             match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(runtime(error)),
+                Err(error) => return Err(Failure::Runtime(error.to_string())),
             }
             if events.iter().any(|event| event.data.u64() == 1) {
                 return Ok(Stop::Closed);
@@ -167,6 +176,11 @@ impl Session {
             }
             if self.signals.take_hangup() {
                 self.pipeline.attend();
+                self.reload.ask();
+            }
+            if let Some(change) = self.reload.take() {
+                self.change(change)?;
+                poll = self.poll()?;
             }
             // Looked at before draining: what was written before COMMAND ended is
             // in the ring by now.
@@ -183,11 +197,7 @@ impl Session {
             let asked = self.signals.take_report();
             if due || asked || self.max_loss.is_some() {
                 let counts = self.counts()?;
-                if let Some(most) = self.max_loss
-                    && counts.lost.total > most
-                {
-                    return Err(Failure::Loss { lost: counts.lost.total, most });
-                }
+                self.check_loss(&counts)?;
                 if due {
                     self.pipeline.report_loss(&counts);
                     reported = now;
@@ -249,6 +259,29 @@ impl Session {
         }
     }
 
+    /// Puts a change in place that was read from the configuration.
+    fn change(&mut self, change: Change) -> Result<(), Failure> {
+        let says = match change.changes.as_slice() {
+            [] => "nothing has changed".to_owned(),
+            changes => changes.join("; "),
+        };
+        if !change.changes.is_empty() {
+            let counts = self.counts()?;
+            self.pipeline.change(change, &counts);
+        }
+        diagnostics::say(format_args!("reloaded: {says}"));
+        Ok(())
+    }
+
+    /// Whether more was lost than may be.
+    fn check_loss(&self, counts: &Counts) -> Result<(), Failure> {
+        let lost = self.pipeline.lost(counts);
+        match self.max_loss {
+            Some(most) if lost > most => Err(Failure::Loss { lost, most }),
+            _ => Ok(()),
+        }
+    }
+
     fn counts(&self) -> Result<Counts, Failure> {
         let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
         counts.runs_left_out = self.live.left_out();
@@ -257,7 +290,7 @@ impl Session {
 
     /// The summary: a line, and one more for each destination where it is not the same.
     fn sum_up(&self, counts: &Counts) {
-        diagnostics::say(format_args!("{counts}"));
+        diagnostics::say(format_args!("{}", self.pipeline.from_first(counts)));
         for (destination, counts) in self.pipeline.others(counts) {
             diagnostics::say(format_args!("{destination}: {counts}"));
         }
@@ -278,10 +311,11 @@ impl Session {
         let drained = self.drain_rest();
         self.pipeline.settle();
         let mut counts = self.counts()?;
-        if counts.seen() != counts.kernel_seen {
+        let first = self.pipeline.from_first(&counts);
+        if first.seen() != first.kernel_seen {
             log::error!(
-                "the accounting does not add up: the kernel side saw {} calls; {counts}",
-                counts.kernel_seen
+                "the accounting does not add up: the kernel side saw {} calls; {first}",
+                first.kernel_seen
             );
         }
         self.pipeline.report_loss(&counts);
@@ -318,11 +352,7 @@ impl Session {
         if let Some(failure) = self.pipeline.take_failure() {
             return Err(failure.into());
         }
-        if let Some(most) = self.max_loss
-            && counts.lost.total > most
-        {
-            return Err(Failure::Loss { lost: counts.lost.total, most });
-        }
+        self.check_loss(&counts)?;
         match (stop, self.command) {
             (Stop::CommandEnded, Some(command)) => command_status(command),
             _ => Ok(ExitCode::SUCCESS),

@@ -214,7 +214,8 @@ impl Counts {
         self
     }
 
-    pub(super) fn since(&self, earlier: &Self) -> Self {
+    /// What has become of them since an earlier time.
+    pub fn since(&self, earlier: &Self) -> Self {
         Self {
             waiting: self.waiting,
             emitted: self.emitted - earlier.emitted,
