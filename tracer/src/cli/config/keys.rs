@@ -12,6 +12,8 @@ use super::{ConfigError, file::Text};
 const CONFIG: &str = "config";
 /// How near a key has to be to be what was meant.
 const NEAR: f64 = 0.7;
+/// Most values of a key: clap takes long over more.
+const MOST: usize = 4096;
 /// Names of variables of the environment begin so.
 const PREFIX: &str = "TRACER_";
 
@@ -193,6 +195,9 @@ fn values(value: &DeValue<'_>, shape: Shape) -> Result<Vec<String>, String> {
             counted(count)
         }
         (Shape::Count, _) => Err(format!("takes a number, not {}", kind(value))),
+        (Shape::List, DeValue::Array(items)) if items.len() > MOST => {
+            Err(format!("takes {MOST} values at most"))
+        }
         (Shape::List, DeValue::Array(items)) => {
             items.iter().map(|item| scalar(item.get_ref())).collect()
         }

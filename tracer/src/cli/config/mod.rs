@@ -151,16 +151,16 @@ fn of_files(keys: &Keys, path: &Path) -> Result<Layer, ConfigError> {
 
 /// Puts a layer over others: a key replaces what there was, and what excludes it.
 fn over(layers: &mut Layer, layer: Layer, keys: &Keys) {
-    for (key, given) in layer {
+    for (key, given) in &layer {
         if !given.args.is_empty()
-            && let Some(arg) = keys.option(&key)
+            && let Some(arg) = keys.option(key)
         {
             for other in keys.conflicts(arg).filter_map(clap::Arg::get_long) {
                 layers.remove(other);
             }
         }
-        layers.insert(key, given);
     }
+    layers.extend(layer);
 }
 
 /// Whether the command line says something else than a key does.
