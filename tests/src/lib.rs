@@ -20,6 +20,7 @@ pub mod cpus;
 pub mod far;
 pub mod honest;
 pub mod hook;
+pub mod nats;
 pub mod schema;
 pub mod shared;
 pub mod skip;

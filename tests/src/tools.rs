@@ -21,7 +21,7 @@ fn kept(variable: &str, usual: &str) -> Option<PathBuf> {
     named.or_else(|| Some(std::env::home_dir()?.join(".cache/tracer-xtask").join(usual)))
 }
 
-/// A daemon of a Debian package that is unpacked beside the system, or else the system's.
+/// A daemon, or another program, of a Debian package that is unpacked beside the system, or else the system's.
 pub struct Daemon {
     program: PathBuf,
     /// Where the package lies, with what it needs: `/`, or a folder.
@@ -32,9 +32,9 @@ impl Daemon {
     /// None where there is none.
     pub fn find(package: &str, program: &str) -> Option<Self> {
         let root = kept("TRACER_BESIDE", "tools/beside")?.join(package);
-        let unpacked = root.join("usr/sbin").join(program);
-        if unpacked.is_file() {
-            return Some(Self { program: unpacked, root });
+        let unpacked = ["usr/sbin", "usr/bin"].map(|folder| root.join(folder).join(program));
+        if let Some(program) = unpacked.into_iter().find(|program| program.is_file()) {
+            return Some(Self { program, root });
         }
         Some(Self { program: find(program)?, root: "/".into() })
     }
@@ -81,4 +81,19 @@ pub fn compile_by(cc: &str, source: &Path, program: &Path, options: &[&str]) -> 
     let args = [options, &["-O2", paths[0], "-o", paths[1]]].concat();
     let finished = child::run(cc, &args);
     if finished.status.success() { Ok(()) } else { Err(finished.stderr) }
+}
+
+/// Makes a key and a certificate for 127.0.0.1 that is signed by itself, `key.pem` and
+/// `cert.pem`; None where there is no openssl.
+pub fn certificate(folder: &Path) -> Option<()> {
+    let openssl = find("openssl")?;
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (key, cert) = (path("key.pem"), path("cert.pem"));
+    let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+    let ends = "basicConstraints=critical,CA:FALSE";
+    let args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+    let more = ["-nodes", "-days", "2", "-subj", "/CN=tests", "-addext", names, "-addext", ends];
+    child::run(openssl, &[&args[..], &more, &["-keyout", &key, "-out", &cert]].concat())
+        .expect_code(0);
+    Some(())
 }

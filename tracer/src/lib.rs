@@ -22,6 +22,8 @@ pub mod event;
 pub mod filter;
 pub mod health;
 pub mod hot;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod pipeline;
 pub mod process;
 pub mod record;

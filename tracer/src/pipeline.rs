@@ -4,11 +4,13 @@
 mod change;
 mod health;
 mod replay;
+mod results;
 
 use std::io;
 
 use tracer_common::{record::RecordKind, registry::Event};
 
+use self::results::Results;
 use crate::{
     decode::{self, Clock},
     encode::Encoder,
@@ -98,6 +100,7 @@ pub struct Pipeline {
     passed: u64,
     filtered: Tally,
     malformed: u64,
+    results: Results,
     /// A chunk was handed over since [`Pipeline::take_handed_over`].
     handed_over: bool,
     failed: Option<PipelineError>,
@@ -128,6 +131,7 @@ impl Pipeline {
             passed: 0,
             filtered: Tally::default(),
             malformed: 0,
+            results: Results::default(),
             handed_over: false,
             failed: None,
             without: None,
@@ -175,6 +179,7 @@ impl Pipeline {
             return Fate::NoCall;
         }
         if self.show_ordinary(parsed) {
+            self.results.add(parsed);
             return Fate::Shown;
         }
         let event = self.decoded(parsed);
@@ -182,6 +187,7 @@ impl Pipeline {
             self.filtered.add(parsed.call.header.cpu);
             return Fate::Filtered;
         }
+        self.results.add(parsed);
         self.show(event, caller(parsed));
         Fate::Shown
     }
@@ -260,6 +266,11 @@ impl Pipeline {
         if full {
             self.write();
         }
+    }
+
+    /// Events that were shown: their names, their results, and how many.
+    pub fn results(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.results.list()
     }
 
     /// Whether as many events as wanted have passed; the rest counts as filtered.

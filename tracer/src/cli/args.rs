@@ -1,6 +1,8 @@
 //! The command line's definition: help, completions and the manual page are made
 //! from it.
 
+#[cfg(feature = "metrics")]
+use std::net::SocketAddr;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -216,6 +218,12 @@ pub struct Trace {
     /// SIGHUP reads them again (docs/CONFIG.md)
     #[arg(long, value_name = "FILE", help_heading = "Service")]
     pub config: Option<PathBuf>,
+    /// Answer to Prometheus at /metrics, and to /healthz and /readyz, on this address; a port
+    /// alone is on loopback
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse::address,
+          help_heading = "Output")]
+    pub metrics: Option<SocketAddr>,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -319,8 +327,10 @@ pub struct Output {
     #[arg(short, long, value_name = "FORMAT", default_value = "auto")]
     pub output: Format,
     /// Destination, with a format of its own before a = if it is to have one: -,
-    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH or
-    /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M]; repeatable
+    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH,
+    /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M],
+    /// nats:HOST[:PORT]/SUBJECT[?stream=NAME&creds-file=PATH&tls=on&ca=PATH] or
+    /// otlp:HOST[:PORT][?headers-file=PATH&compress=gzip&tls=on&ca=PATH]; repeatable
     #[arg(short, long, value_name = "[FORMAT=]DEST", default_value = "-",
           value_parser = Write::parse)]
     pub write: Vec<Write>,

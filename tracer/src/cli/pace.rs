@@ -22,12 +22,13 @@ pub struct Pace {
     mark: u32,
     last: Option<Instant>,
     wait: Duration,
+    fullest: usize,
 }
 
 impl Pace {
     /// Until the first look, as if the host were busy.
     pub fn new(mark: u32) -> Self {
-        Self { mark, last: None, wait: BUSY }
+        Self { mark, last: None, wait: BUSY, fullest: 0 }
     }
 
     /// How long to sleep now.
@@ -35,9 +36,15 @@ impl Pace {
         self.wait
     }
 
+    /// Bytes in the fullest ring since this was last asked.
+    pub fn take_fullest(&mut self) -> usize {
+        std::mem::take(&mut self.fullest)
+    }
+
     /// What a round found that is over `now`: next time, at the same rate, no ring should
     /// be more than half way to its mark.
     pub fn drained(&mut self, found: Drained, now: Instant) {
+        self.fullest = self.fullest.max(found.fullest);
         let since = self.last.replace(now).map_or(BUSY, |last| now - last);
         self.wait = match found.fullest {
             _ if found.waiting => LEAST,

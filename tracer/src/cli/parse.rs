@@ -134,6 +134,17 @@ pub fn spool(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// An address to listen on; a port alone is one of loopback.
+#[cfg(feature = "metrics")]
+pub fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let port = text.parse::<u16>().ok();
+    let address = port.map(|port| (std::net::Ipv4Addr::LOCALHOST, port).into());
+    address.or_else(|| text.parse().ok()).ok_or_else(|| {
+        "an address is a port, or an IP address and a port, as in 9464, 127.0.0.1:9464 or [::]:9464"
+            .to_owned()
+    })
+}
+
 /// A length of time: a number of seconds, or units as in `1m30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let help = "a time is a number of seconds, or one with units such as 500ms, 10s, 5m or 1h30m";

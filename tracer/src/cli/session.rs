@@ -22,6 +22,8 @@ use super::{
     reload::Reload,
     signals::Signals,
 };
+#[cfg(feature = "metrics")]
+use crate::source::Verified;
 use crate::{
     encode::{Encoder, table::escape},
     filter::pushdown::Divided,
@@ -55,6 +57,9 @@ pub struct Session {
     pub quiet: bool,
     pub rings: Shape,
     pub pace: Pace,
+    /// Where to say how things stand.
+    #[cfg(feature = "metrics")]
+    pub board: Option<crate::metrics::Board>,
 }
 
 /// Why tracing stopped.
@@ -149,6 +154,8 @@ impl Session {
 
     fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
         let mut poll = self.poll()?;
+        #[cfg(feature = "metrics")]
+        self.publish(&self.counts()?);
         let mut reported = Instant::now();
         let mut clock_read = Instant::now();
         let mut events = Vec::with_capacity(4);
@@ -201,6 +208,8 @@ impl Session {
                 if due {
                     self.pipeline.report_loss(&counts);
                     reported = now;
+                    #[cfg(feature = "metrics")]
+                    self.publish(&counts);
                 }
                 if asked {
                     self.sum_up(&counts);
@@ -286,6 +295,27 @@ impl Session {
         let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
         counts.runs_left_out = self.live.left_out();
         Ok(counts)
+    }
+
+    /// Says how things stand to whoever asks.
+    #[cfg(feature = "metrics")]
+    fn publish(&mut self, counts: &Counts) {
+        use crate::metrics::{Program, Snapshot};
+        let Some(board) = &self.board else { return };
+        let program = |verified: &Verified| {
+            let (runs, time) = verified.runs();
+            Program { name: verified.program, target: verified.target.clone(), runs, time }
+        };
+        board.publish(Snapshot {
+            hook: self.live.plan().hook.name(),
+            kernel: self.live.kernel().to_owned(),
+            counts: self.pipeline.from_first(counts),
+            destinations: self.pipeline.standing(counts),
+            results: self.pipeline.results(),
+            ring_fullest: self.pace.take_fullest() as u64,
+            ring_size: self.rings.size().into(),
+            programs: self.live.verified().iter().map(program).collect(),
+        });
     }
 
     /// The summary: a line, and one more for each destination where it is not the same.

@@ -9,6 +9,9 @@ use std::{
     time::Instant,
 };
 
+#[cfg(feature = "metrics")]
+use std::{io, net::SocketAddr};
+
 use clap::ValueEnum;
 use tracer_common::{
     detail::{self, MAX_PAYLOADS},
@@ -26,6 +29,8 @@ use super::{
     session::Session,
     signals::{Signals, Wakers},
 };
+#[cfg(feature = "metrics")]
+use crate::metrics;
 use crate::{
     decode::Clock,
     encode::table::escape,
@@ -57,6 +62,8 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
     let divided = divide(&options)?;
     log::info!("{}", divided.describe());
     let run = this_run()?;
+    #[cfg(feature = "metrics")]
+    let listener = listen(&options)?;
     let mut spool = open_spool(&options)?;
     let outputs = output::open(&options.output, run.id, spool.as_mut())?;
     if let Some(spool) = &spool {
@@ -149,12 +156,34 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
         quiet: options.output.quiet,
         rings,
         pace: Pace::new(rings.wake_mark()),
+        #[cfg(feature = "metrics")]
+        board: listener.map(answering).transpose()?,
     };
     session.attached(&options, &divided)?;
     if let Some(command) = command {
         session.release(command, &options.command)?;
     }
     session.run()
+}
+
+/// The listener for whoever asks how things stand.
+#[cfg(feature = "metrics")]
+fn listen(options: &Trace) -> Result<Option<metrics::Server>, Failure> {
+    let bind = |address: &SocketAddr| {
+        metrics::Server::bind(*address)
+            .map_err(|error| Failure::Runtime(format!("cannot listen on {address}: {error}")))
+    };
+    options.metrics.as_ref().map(bind).transpose()
+}
+
+/// Answers there from now on.
+#[cfg(feature = "metrics")]
+fn answering(server: metrics::Server) -> Result<metrics::Board, Failure> {
+    let fail = |error: io::Error| Failure::Runtime(format!("metrics: {error}"));
+    let (board, address) = (metrics::Board::default(), server.address().map_err(fail)?);
+    server.start(board.clone()).map_err(fail)?;
+    log::info!("metrics on http://{address}/metrics");
+    Ok(board)
 }
 
 /// The hook that is asked for, if it is a certain one.

@@ -51,7 +51,8 @@ impl Lost {
         Self { total, ..self }
     }
 
-    fn causes(&self) -> [(&'static str, u64); 6] {
+    /// Causes, by name, and how many each lost.
+    pub fn causes(&self) -> [(&'static str, u64); 6] {
         [
             ("ring_full", self.ring_full),
             ("pending_full", self.pending_full),
@@ -120,7 +121,8 @@ impl OnCpu {
 
     fn since(self, earlier: Self) -> Self {
         Self {
-            emitted: self.emitted - earlier.emitted,
+            // What a spool took may be refused later.
+            emitted: self.emitted.saturating_sub(earlier.emitted),
             filtered: self.filtered - earlier.filtered,
             lost: self.lost.since(earlier.lost),
         }
@@ -218,7 +220,8 @@ impl Counts {
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             waiting: self.waiting,
-            emitted: self.emitted - earlier.emitted,
+            // What a spool took may be refused later.
+            emitted: self.emitted.saturating_sub(earlier.emitted),
             filtered: self.filtered - earlier.filtered,
             lost: self.lost.since(earlier.lost),
             unfinished: self.unfinished,

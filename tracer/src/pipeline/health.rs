@@ -110,6 +110,24 @@ impl Pipeline {
         self.kept(kept);
     }
 
+    /// How each destination stands.
+    #[cfg(feature = "metrics")]
+    pub fn standing(&self, counts: &Counts) -> Vec<crate::metrics::At> {
+        let at = |output: &Output| {
+            let standing = output.sink.standing();
+            crate::metrics::At {
+                name: output.sink.destination().to_string(),
+                counts: output.counts(counts),
+                failed: output.sink.is_over(),
+                queue_limit: standing.limit,
+                lag: standing.lag,
+                retries: standing.retries,
+                spooled: standing.spooled,
+            }
+        };
+        self.outputs.iter().map(at).collect()
+    }
+
     /// What became of the calls where a destination other than the first one saw something
     /// else: each with its name.
     pub fn others<'a>(

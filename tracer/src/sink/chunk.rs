@@ -1,5 +1,7 @@
 //! Whole lines that wait to be delivered, handed over as they are.
 
+use std::time::Instant;
+
 use crate::{event::RunId, tally::Tally};
 
 /// Bytes that a chunk is about as long as, where there is much to write.
@@ -32,6 +34,8 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// The run that they are of: with a line's number its name among all lines.
     pub run: RunId,
+    /// Since when its first line waits in a queue.
+    pub since: Option<Instant>,
     lines: Vec<Line>,
 }
 
@@ -52,6 +56,7 @@ impl Chunk {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
+        self.since = None;
     }
 
     /// Where each line ends, and what it is.
@@ -92,7 +97,7 @@ impl Chunk {
         let lines = self.lines.iter().filter(|line| line.end > bytes);
         let lines = lines.map(|line| Line { end: line.end - bytes, ..*line }).collect();
         let bytes = self.bytes.get(bytes..).unwrap_or_default().to_vec();
-        Self { bytes, run: self.run, lines }
+        Self { bytes, run: self.run, since: self.since, lines }
     }
 
     /// Counts all events as lost.

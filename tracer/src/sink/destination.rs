@@ -2,6 +2,10 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+#[cfg(feature = "nats")]
+use super::nats::NatsSubject;
+#[cfg(feature = "otlp")]
+use super::otlp::OtlpReceiver;
 use super::{
     options::{self, Options},
     stream::StreamSocket,
@@ -16,6 +20,12 @@ pub enum Destination {
     File(LogFile),
     /// A unix or TCP stream socket.
     Stream(StreamSocket),
+    /// A subject of NATS that a stream takes.
+    #[cfg(feature = "nats")]
+    Nats(NatsSubject),
+    /// A receiver of OpenTelemetry.
+    #[cfg(feature = "otlp")]
+    Otlp(OtlpReceiver),
 }
 
 /// A file that events are appended to.
@@ -72,7 +82,16 @@ impl Compression {
 
 impl Destination {
     /// The kinds that this program was built with, for people.
-    pub const KINDS: &str = "-, file:PATH, unix:PATH, tcp:HOST:PORT";
+    pub const KINDS: &[&str] = &[
+        "-",
+        "file:PATH",
+        "unix:PATH",
+        "tcp:HOST:PORT",
+        #[cfg(feature = "nats")]
+        "nats:HOST/SUBJECT",
+        #[cfg(feature = "otlp")]
+        "otlp:HOST:PORT",
+    ];
 
     /// Whether somebody else has to be there to take what is written.
     pub fn may_be_away(&self) -> bool {
@@ -87,7 +106,7 @@ impl Destination {
         if text == "-" {
             return Ok(Self::Stdout);
         }
-        let kinds = || format!("a destination is one of {}", Self::KINDS);
+        let kinds = || format!("a destination is one of {}", Self::KINDS.join(", "));
         let (kind, rest) = text.split_once(':').ok_or_else(kinds)?;
         let (address, options) = Options::split(rest)?;
         if address.is_empty() {
@@ -97,6 +116,14 @@ impl Destination {
             "file" => LogFile::parse(address, options).map(Self::File),
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
+            #[cfg(feature = "nats")]
+            "nats" => NatsSubject::parse(&address, options).map(Self::Nats),
+            #[cfg(feature = "otlp")]
+            "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
+            #[cfg(not(feature = "nats"))]
+            "nats" => Err("this program was built without the feature nats".to_owned()),
+            #[cfg(not(feature = "otlp"))]
+            "otlp" => Err("this program was built without the feature otlp".to_owned()),
             _ => Err(kinds()),
         }
     }
@@ -134,6 +161,10 @@ impl fmt::Display for Destination {
             Self::Stdout => f.write_str("standard output"),
             Self::File(file) => file.path.display().fmt(f),
             Self::Stream(socket) => socket.fmt(f),
+            #[cfg(feature = "nats")]
+            Self::Nats(subject) => subject.fmt(f),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(receiver) => receiver.fmt(f),
         }
     }
 }

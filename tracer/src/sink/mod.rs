@@ -4,8 +4,14 @@
 mod chunk;
 mod destination;
 mod file;
+#[cfg(feature = "nats")]
+mod nats;
 pub mod options;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod queue;
+#[cfg(any(feature = "nats", feature = "otlp"))]
+mod remote;
 mod spool;
 mod stream;
 mod transport;
@@ -19,7 +25,13 @@ use std::{
 
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
-pub use queue::{OnFull, PATIENCE, Wake};
+#[cfg(feature = "nats")]
+pub use nats::{Login, NatsSubject};
+#[cfg(feature = "otlp")]
+pub use otlp::OtlpReceiver;
+pub use queue::{OnFull, PATIENCE, Standing, Wake};
+#[cfg(any(feature = "nats", feature = "otlp"))]
+pub use remote::Tls;
 pub use spool::Spool;
 pub use stream::{Peer, StreamSocket, Syslog};
 
@@ -97,6 +109,10 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
             Ok((Box::new(log), watched))
         }
         Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)), None)),
+        #[cfg(feature = "nats")]
+        Destination::Nats(spec) => Ok((Box::new(nats::Nats::new(spec)?), None)),
+        #[cfg(feature = "otlp")]
+        Destination::Otlp(spec) => Ok((Box::new(otlp::Otlp::new(spec)?), None)),
     }
 }
 
@@ -274,6 +290,14 @@ impl Sink {
         };
         outcome.failed.merge(&self.unsent);
         (outcome, waiting)
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        match &self.way {
+            Way::Straight { .. } => Standing::default(),
+            Way::Queued(queue) => queue.standing(),
+        }
     }
 
     /// How long the queue was waited for.

@@ -18,7 +18,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::{
     Outcome,
     chunk::{CHUNK, Chunk},
-    transport::{Delivery, Halt, Leash, Transport},
+    transport::{Behind, Delivery, Halt, Leash, Transport},
 };
 use crate::tally::Tally;
 
@@ -39,6 +39,19 @@ pub enum OnFull {
     Drop,
     /// They stay where they are until there is room.
     Block,
+}
+
+/// How a destination stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// Bytes that its queue holds at most.
+    pub limit: u64,
+    /// How long the oldest line has waited there.
+    pub lag: Duration,
+    /// How often it was tried again to reach it.
+    pub retries: u64,
+    /// Lines that wait in its spool.
+    pub spooled: u64,
 }
 
 /// Something to call when there is news for the thread that drains.
@@ -66,6 +79,10 @@ struct Shared {
     less: Condvar,
     /// Bytes that were written.
     moved: AtomicU64,
+    /// How often the destination was tried again.
+    retries: AtomicU64,
+    /// What is behind a spool.
+    behind: Option<Arc<Behind>>,
     /// Readable once the writing thread is to give up.
     quit: OwnedFd,
     wake: Wake,
@@ -109,6 +126,8 @@ impl Queue {
             more: Condvar::new(),
             less: Condvar::new(),
             moved: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            behind: transport.behind(),
             quit: eventfd(0, EventfdFlags::CLOEXEC)?,
             wake,
         });
@@ -132,6 +151,7 @@ impl Queue {
             return chunk.clear();
         }
         state.bytes += chunk.bytes.len();
+        chunk.since.get_or_insert_with(Instant::now);
         match state.waiting.back_mut() {
             // Many small chunks would each hold a large one's memory.
             Some(last) if last.bytes.len() + chunk.bytes.len() <= CHUNK => last.append(chunk),
@@ -175,6 +195,22 @@ impl Queue {
     pub fn outcome(&self) -> (Outcome, usize) {
         let state = self.shared.lock();
         (state.outcome.clone(), state.bytes)
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> Standing {
+        let of = |number: fn(&Behind) -> &AtomicU64| {
+            self.shared.behind.as_ref().map_or(0, |all| number(all).load(Ordering::Relaxed))
+        };
+        let state = self.shared.lock();
+        let oldest = state.writing.as_ref().map(|chunk| chunk.since);
+        let oldest = oldest.or_else(|| state.waiting.front().map(|chunk| chunk.since)).flatten();
+        Standing {
+            limit: self.limit as u64,
+            lag: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+            retries: self.shared.retries.load(Ordering::Relaxed) + of(|behind| &behind.retries),
+            spooled: of(|behind| &behind.lines),
+        }
     }
 
     /// Has the transport attended to, before the next chunk or at once.
@@ -283,7 +319,7 @@ impl Shared {
 
     /// The thread that delivers.
     fn deliver(&self, transport: &mut dyn Transport) {
-        let leash = Leash { moved: &self.moved, quit: self.quit.as_fd() };
+        let leash = Leash { moved: &self.moved, quit: self.quit.as_fd(), retries: &self.retries };
         loop {
             match self.next() {
                 Next::Chunk(chunk) => {

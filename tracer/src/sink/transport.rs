@@ -3,7 +3,10 @@
 use std::{
     io,
     os::fd::BorrowedFd,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,11 @@ pub trait Transport: Send {
     /// Those of starting a thread.
     fn begin(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// What is to be known of who is behind it, where there is a spool between.
+    fn behind(&self) -> Option<Arc<Behind>> {
+        None
     }
 
     /// Events that were delivered as far as [`Transport::deliver`] said, and turned out to
@@ -98,6 +106,17 @@ pub struct Leash<'a> {
     pub moved: &'a AtomicU64,
     /// Becomes readable when it is to give up.
     pub quit: BorrowedFd<'a>,
+    /// How often it was tried again to reach the destination.
+    pub retries: &'a AtomicU64,
+}
+
+/// What is known of a destination behind the one that is written to.
+#[derive(Debug, Default)]
+pub struct Behind {
+    /// How often it was tried again to reach it.
+    pub retries: AtomicU64,
+    /// Lines that wait for it.
+    pub lines: AtomicU64,
 }
 
 impl Leash<'_> {
@@ -164,6 +183,9 @@ impl Backoff {
     /// # Errors
     /// [`Halt::Quit`]
     pub fn wait(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
+        if let Some(leash) = leash {
+            leash.retries.fetch_add(1, Ordering::Relaxed);
+        }
         // Between half of it and all: the clock's lowest digits are as good as dice here.
         let dice = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let dice = dice.map_or(0, |time| time.subsec_nanos() / 7 % 1024);

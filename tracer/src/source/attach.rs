@@ -1,6 +1,6 @@
 //! Verifying programs and attaching them, kind by kind.
 
-use std::{fs, os::fd::AsFd, os::fd::AsRawFd, panic::resume_unwind};
+use std::{fs, os::fd::AsFd, os::fd::AsRawFd, panic::resume_unwind, time::Duration};
 
 use aya::{
     Btf, Ebpf,
@@ -50,9 +50,20 @@ impl Verified {
     /// one like it was running on that CPU (`recursion_misses` in
     /// kernel/bpf/syscall.c); 0 on kernels that do not count it.
     pub fn left_out(&self) -> u64 {
+        self.told("recursion_misses:")
+    }
+
+    /// How often it ran, and for how long, since the kernel began to count that
+    /// (`kernel.bpf_stats_enabled`).
+    pub fn runs(&self) -> (u64, Duration) {
+        (self.told("run_cnt:"), Duration::from_nanos(self.told("run_time_ns:")))
+    }
+
+    /// A number that the kernel tells of the program; 0 where it does not.
+    fn told(&self, name: &str) -> u64 {
         let path = format!("/proc/self/fdinfo/{}", self.fd.as_fd().as_raw_fd());
         let text = fs::read_to_string(path).unwrap_or_default();
-        let count = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+        let count = text.lines().find_map(|line| line.strip_prefix(name));
         count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 }

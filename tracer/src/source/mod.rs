@@ -14,6 +14,7 @@ mod object;
 mod offsets;
 mod rings;
 
+pub use attach::Verified;
 pub use cgroup::{Found, Hierarchy, ROOT as ROOT_CGROUP, holds};
 pub use command::{Running, Stopped};
 pub use config::{KernelChecks, KernelFilters, Options};

@@ -106,6 +106,9 @@ pub const TESTS: &[Package] = &[
     beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
+    beside("prometheus", "promtool, which checks metrics", Probe::Program("promtool")),
+    beside("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
+    package("openssl", "certificates for receivers", Probe::Program("openssl")),
 ];
 
 /// libFuzzer is built from source.

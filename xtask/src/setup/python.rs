@@ -17,6 +17,8 @@ const ENVIRONMENTS: &[(&str, &[&str])] = &[
     // Sigma rules become SQL, for the sqlite that Python has in it.
     ("sigma", &["pysigma==2.0.1", "pysigma-backend-sqlite==2.1.1"]),
     ("duckdb", &["duckdb==2.0.1"]),
+    // A receiver of OTLP: OpenTelemetry's own generated code, and gRPC.
+    ("otlp", &["opentelemetry-proto==1.45.2", "grpcio==1.85.3"]),
 ];
 
 /// Where the environments are, each in a folder of its name; the tests are told by

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io,
     os::fd::AsFd,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use super::{
@@ -60,7 +60,8 @@ impl Drain {
 
     fn deliver(&mut self) -> Result<(), Halt> {
         let shared = Arc::clone(&self.shared);
-        let leash = Leash { moved: &shared.moved, quit: shared.quit.as_fd() };
+        let retries = &shared.behind.retries;
+        let leash = Leash { moved: &shared.moved, quit: shared.quit.as_fd(), retries };
         loop {
             match self.next() {
                 Next::Attend => self.transport.attend(),
@@ -159,9 +160,12 @@ impl Drain {
             self.cursor = Cursor { offset: next, skip: 0, ..self.cursor };
         }
         self.folder.set_cursor(self.cursor);
-        let mut state = self.shared.lock();
-        state.lines = state.lines.saturating_sub(lines);
-        state.refused.merge(&refused);
+        // It counts lines of which a damaged frame's may not all have been there.
+        let left = &self.shared.behind.lines;
+        let _ = left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            Some(left.saturating_sub(lines))
+        });
+        self.shared.lock().refused.merge(&refused);
     }
 }
 

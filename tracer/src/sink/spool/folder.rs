@@ -113,7 +113,7 @@ impl Folder {
     /// # Errors
     /// Those of opening it.
     pub fn segment(&self, number: u64) -> io::Result<File> {
-        file(&self.folder, &named(number), OFlags::RDWR)
+        file(&self.folder, named(number), OFlags::RDWR)
     }
 
     /// Begins one.
@@ -122,7 +122,7 @@ impl Folder {
     /// Those of making it.
     pub fn begin(&self, number: u64) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        file(&self.folder, &named(number), flags)
+        file(&self.folder, named(number), flags)
     }
 
     /// Does away with one.

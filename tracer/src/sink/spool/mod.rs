@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use super::{
     chunk::Chunk,
     queue::PATIENCE,
-    transport::{Delivery, Halt, Leash, Transport, nap},
+    transport::{Behind, Delivery, Halt, Leash, Transport, nap},
 };
 use crate::{event::RunId, tally::Tally};
 use drain::Drain;
@@ -123,6 +123,8 @@ struct Shared {
     less: Condvar,
     /// Bytes that the destination has taken.
     moved: AtomicU64,
+    /// How the destination is, and how many lines are not delivered yet.
+    behind: Arc<Behind>,
     /// Readable once the thread that delivers is to give up.
     quit: OwnedFd,
 }
@@ -133,8 +135,6 @@ struct State {
     segments: BTreeMap<u64, u64>,
     /// The one that is written to.
     writing: Option<u64>,
-    /// Lines that are not delivered yet.
-    lines: u64,
     /// Events that counted as written, and that the destination has refused.
     refused: Tally,
     error: Option<io::Error>,
@@ -168,10 +168,11 @@ impl Spooled {
         let next = segments.last_key_value().map_or(0, |(number, _)| *number);
         let next = next.max(cursor.segment) + 1;
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { segments, lines, ..State::default() }),
+            state: Mutex::new(State { segments, ..State::default() }),
             more: Condvar::new(),
             less: Condvar::new(),
             moved: AtomicU64::new(0),
+            behind: Arc::new(Behind { lines: lines.into(), ..Behind::default() }),
             quit: eventfd(0, EventfdFlags::CLOEXEC)?,
         });
         let drain = Drain {
@@ -197,8 +198,8 @@ impl Spooled {
         })
     }
 
-    /// Appends the frame, unless there is no room now.
-    fn append(&mut self) -> Result<bool, Halt> {
+    /// Appends the frame, of so many lines, unless there is no room now.
+    fn append(&mut self, lines: u64) -> Result<bool, Halt> {
         let length = self.frame.len() as u64;
         let mut state = self.shared.lock();
         if let Some(error) = state.error.take() {
@@ -213,6 +214,7 @@ impl Spooled {
         match self.write(end) {
             Ok(number) => {
                 let mut state = self.shared.lock();
+                self.shared.behind.lines.fetch_add(lines, Ordering::Relaxed);
                 state.segments.insert(number, end + length);
                 state.writing = Some(number);
                 drop(state);
@@ -300,7 +302,7 @@ impl Transport for Spooled {
             return Delivery::halted(0, Halt::because("more than the spool takes at once"));
         }
         loop {
-            match self.append() {
+            match self.append(chunk.ends().len() as u64) {
                 Ok(true) => break,
                 Ok(false) if !std::mem::replace(&mut self.full, true) => {
                     log::warn!("{}: the spool is full; waiting for room", self.label);
@@ -319,14 +321,15 @@ impl Transport for Spooled {
         if std::mem::take(&mut self.full) {
             log::warn!("{}: the spool has room again", self.label);
         }
-        let mut state = self.shared.lock();
-        state.lines += chunk.ends().len() as u64;
-        drop(state);
         self.shared.more.notify_one();
         if let Some(leash) = leash {
             leash.progress(chunk.bytes.len());
         }
         Delivery::all(chunk)
+    }
+
+    fn behind(&self) -> Option<Arc<Behind>> {
+        Some(Arc::clone(&self.shared.behind))
     }
 
     fn attend(&mut self) {
@@ -360,8 +363,9 @@ impl Transport for Spooled {
             }
         }
         let mut state = self.shared.lock();
-        if state.lines > 0 {
-            let (label, lines) = (&self.label, state.lines);
+        let lines = self.shared.behind.lines.load(Ordering::Relaxed);
+        if lines > 0 {
+            let label = &self.label;
             log::warn!("{label}: {lines} lines stay in the spool, for the next start");
         }
         state.error.take().map_or(Ok(()), |error| Err(Halt::Failed(error)))

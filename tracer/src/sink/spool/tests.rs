@@ -96,7 +96,7 @@ fn leave(folder: &Path, lines: std::ops::Range<u64>, run: u64) {
         sent(&mut spooled, start..(start + 100).min(lines.end), run);
     }
     let (moved, quit) = (AtomicU64::new(0), quit());
-    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit) };
+    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit), retries: &moved };
     assert!(spooled.finish(Some(&leash)).is_ok(), "what stays is not lost");
 }
 
@@ -149,7 +149,7 @@ fn a_full_spool_is_waited_for() {
     let far = Arc::new(Far { away: true.into(), ..Far::default() });
     let mut spooled = open(folder.path(), &far, 1).unwrap();
     let (moved, quit) = (AtomicU64::new(0), quit());
-    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit) };
+    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit), retries: &moved };
     let mut next = 0;
     let halted = loop {
         let chunk = chunk(next..next + 100, 1);

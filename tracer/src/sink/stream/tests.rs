@@ -92,7 +92,7 @@ fn a_stuck_receiver_is_given_up() {
     let mut stream = stream(&format!("unix:{}", path.display()));
     let quit = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
     let moved = std::sync::atomic::AtomicU64::new(0);
-    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit) };
+    let leash = Leash { moved: &moved, quit: std::os::fd::AsFd::as_fd(&quit), retries: &moved };
     let chunk = chunk(1..200_000);
     let delivery = thread::scope(|scope| {
         let delivering = scope.spawn(|| stream.deliver(&chunk, Some(&leash)));

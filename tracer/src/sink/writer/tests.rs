@@ -32,7 +32,7 @@ fn a_pipe_has_whole_lines() {
             lines.resize(lines.len() + i * 7919 % longest, b'x');
             lines.push(b'\n');
         }
-        let leash = Leash { moved: &moved, quit: quit.as_fd() };
+        let leash = Leash { moved: &moved, quit: quit.as_fd(), retries: &moved };
         let (whole, read) = std::thread::scope(|scope| {
             let writing = scope.spawn(|| writer.write(&lines, Some(&leash)));
             let mut read = vec![0; 300_000];

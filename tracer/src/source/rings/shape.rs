@@ -57,6 +57,11 @@ impl Shape {
         Self { count, size: total / count }
     }
 
+    /// Bytes that each ring has room for.
+    pub fn size(self) -> u32 {
+        self.size
+    }
+
     /// Unread bytes in a ring from which on the kernel asks for it to be drained.
     pub fn wake_mark(self) -> u32 {
         self.size / 4
