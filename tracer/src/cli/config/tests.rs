@@ -171,6 +171,7 @@ fn what_differs_is_named() {
 
 /// The file that is shipped says nothing, and what it shows are all the options with their
 /// defaults.
+#[cfg(feature = "metrics")]
 #[test]
 fn the_file_that_is_shipped_shows_every_option() {
     let text = include_str!("../../../service/tracer.toml");

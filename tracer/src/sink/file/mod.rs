@@ -68,6 +68,8 @@ impl Log {
     /// Goes on in the file that has the name now.
     fn reopen(&mut self) -> io::Result<()> {
         let file = opened(&self.spec)?;
+        // It may be the same one, and is not to be taken for somebody else's.
+        torn::release(self.writer.file());
         self.size = torn::mend(&file, &self.spec.path)?;
         self.period = began(&file, &self.spec);
         self.writer = Writer::new(file)?;
