@@ -18,7 +18,7 @@ use tests::stream::count;
 use tests::tracer::{self, Attached, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
-const CALLS: u64 = 60_000;
+const CALLS: u64 = 30_000;
 
 /// A tracer with a configuration file.
 struct Service {
@@ -87,7 +87,7 @@ fn complete(path: &PathBuf) -> Value {
     report["runs"][0].clone()
 }
 
-const COMMON: &str = "detail = 'call'\nbuffer = '64M'\nqueue = '1G'\n";
+const COMMON: &str = "detail = 'call'\nbuffer = '256M'\nqueue = '1G'\n";
 
 /// Two processes flood, and the filters change between both and one of them: of that one
 /// nothing is missing, and every call of the other one was either shown or filtered.
