@@ -17,6 +17,8 @@ pub enum Change<'a> {
     Replaced(&'a str, &'a Path),
     /// The file system is not mounted here, if it was.
     Unmounted(&'a str),
+    /// /proc shows only processes that may be traced.
+    HiddenProcesses,
     /// So many descriptors can be open at once.
     Descriptors(u64),
     /// This capability is not to be had (include/uapi/linux/capability.h).
@@ -30,6 +32,7 @@ pub enum Change<'a> {
 enum Step {
     Bind { from: CString, to: CString },
     Unmount(CString),
+    HideProcesses,
     Descriptors(u64),
     Incapable(u64),
     CgroupNamespace { procs: CString, point: CString },
@@ -46,6 +49,7 @@ pub fn confine(command: &mut Command, changes: &[Change<'_>]) {
                 Step::Bind { from: c(with.to_str().expect("a path in UTF-8")), to: c(path) }
             }
             Change::Unmounted(path) => Step::Unmount(c(path)),
+            Change::HiddenProcesses => Step::HideProcesses,
             Change::Descriptors(most) => Step::Descriptors(*most),
             Change::Incapable(capability) => Step::Incapable(*capability),
             Change::CgroupNamespace(folder, point) => {
@@ -79,6 +83,10 @@ fn enter(steps: &[Step]) -> io::Result<()> {
                 Step::Unmount(path) => {
                     // EINVAL: nothing is mounted there. ENOENT: there is no such place.
                     while libc::umount2(path.as_ptr(), libc::MNT_DETACH) == 0 {}
+                }
+                Step::HideProcesses => {
+                    let (kind, options) = (c"proc".as_ptr(), c"hidepid=2".as_ptr());
+                    check(libc::mount(kind, c"/proc".as_ptr(), kind, 0, options.cast()))?;
                 }
                 Step::Descriptors(most) => {
                     let limit = libc::rlimit { rlim_cur: *most, rlim_max: *most };

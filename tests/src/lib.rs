@@ -11,6 +11,7 @@
 
 pub mod bpf;
 pub mod cases;
+pub mod certificates;
 pub mod cgroup;
 pub mod child;
 pub mod compare;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -160,4 +160,36 @@ fn a_destination_that_fails_leaves_the_others() {
     assert!(finished.stderr.contains("other destinations go on"), "{}", finished.stderr);
     let (report, code) = verify(&[&path]);
     assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), CALLS), "{report}");
+}
+
+/// A datagram socket has every line, each a datagram with a syslog header.
+#[test]
+fn datagrams_arrive() {
+    if !require_root_bpf("delivery") {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    let (socket, received) = (path("log"), path("received"));
+    let write = format!("unix:{}?type=dgram&framing=syslog", socket.display());
+    let to = received.clone();
+    let from = UnixDatagram::bind(&socket).expect("our own folder");
+    thread::spawn(move || {
+        let mut to = File::create(&to).expect("our own folder");
+        let mut buffer = vec![0; 64 << 10];
+        // To the end of the test's process.
+        while let Ok(length) = from.recv(&mut buffer) {
+            to.write_all(&[&buffer[..length], b"\n"].concat()).expect("room");
+        }
+    });
+    flood(&["-w", &write, "--on-full", "block"]);
+    // The last ones may still be in the receiver's hands.
+    let start = Instant::now();
+    let (mut report, mut code) = verify(&[&received]);
+    while code != Some(0) && start.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(50));
+        (report, code) = verify(&[&received]);
+    }
+    let run = &report["runs"][0];
+    assert_eq!((code, count(run, "events"), count(run, "duplicates")), (Some(0), CALLS, 0));
 }

@@ -7,7 +7,8 @@
 //! and yields bytes; [`record`] turns bytes into a checked record, [`decode`] a
 //! record into an [`event`], [`encode`] an event into the bytes of one format,
 //! [`sink`] writes bytes. [`pipeline`] alone sees them all, and counts what each
-//! could not pass on. [`cli`] is the program around it.
+//! could not pass on. [`cli`] is the program around it, and [`confine`] what that gives up
+//! once it is attached.
 //!
 //! `event` imports nothing of ours; `filter` and `encode` import `event`; only
 //! `filter::pushdown` knows what the kernel can filter; only `source` names aya and
@@ -16,6 +17,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod confine;
 pub mod decode;
 pub mod encode;
 pub mod event;

@@ -64,7 +64,7 @@ impl Output {
         Self { sink, encoder, reported: Counts::default(), opened: Counts::default() }
     }
 
-    /// With a queue before the sink: [`Sink::queued`].
+    /// With a queue before the sink, which is prepared for it: [`Sink::queued`].
     ///
     /// # Errors
     /// [`SinkError`]

@@ -4,7 +4,13 @@ use std::{ffi::OsString, os::unix::process::CommandExt as _, path::PathBuf, proc
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::{cargo, privilege::Privilege, workspace::Workspace};
+use crate::{
+    cargo,
+    privilege::Privilege,
+    setup::{apt, packages},
+    skip::Skip,
+    workspace::Workspace,
+};
 
 pub fn main(workspace: &Workspace, args: &[OsString]) -> Result<ExitCode> {
     // First, so that nobody waits for a build that can't be used.
@@ -17,8 +23,17 @@ pub fn main(workspace: &Workspace, args: &[OsString]) -> Result<ExitCode> {
     Err(error).with_context(|| format!("can't run {}", command.get_program().display()))
 }
 
-/// What tests have beyond what everybody has: all destinations.
-pub const FULL: &[&str] = &["--features", "full"];
+/// The feature of package tracer that tests build, and what is left out where this machine
+/// can't build all destinations.
+pub fn features() -> Result<(&'static str, Option<Skip>)> {
+    let lacking = apt::missing(packages::KAFKA)?;
+    if lacking.is_empty() {
+        return Ok(("full", None));
+    }
+    let names: Vec<_> = lacking.iter().map(|package| package.name).collect();
+    let reason = format!("{} not installed: librdkafka can't be built", names.join(", "));
+    Ok(("most", Some(Skip::new("feature kafka", reason))))
+}
 
 /// Builds the release tracer and returns where it is.
 pub fn build(workspace: &Workspace, features: &[&str]) -> Result<PathBuf> {

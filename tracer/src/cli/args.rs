@@ -8,7 +8,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracer_common::registry::Event;
 
-use super::parse;
+use super::{confine::Confine, parse};
 use crate::{
     filter::{Pattern, Term, expr::Expression},
     sink::Destination,
@@ -224,6 +224,10 @@ pub struct Trace {
     #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse::address,
           help_heading = "Output")]
     pub metrics: Option<SocketAddr>,
+    /// Give up, once attached, capabilities, system calls, files and ports that are not
+    /// needed any more (docs/SERVICE.md)
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Service")]
+    pub confine: Confine,
     /// Start COMMAND and trace it and its children
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -327,8 +331,10 @@ pub struct Output {
     #[arg(short, long, value_name = "FORMAT", default_value = "auto")]
     pub output: Format,
     /// Destination, with a format of its own before a = if it is to have one: -,
-    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH,
+    /// file:PATH[?size=100M&every=1d&keep=7&compress=zstd&mode=0640], unix:PATH[?type=dgram],
     /// tcp:HOST:PORT[?framing=syslog&facility=local0&app=NAME&resend=4M],
+    /// tls:HOST:PORT[?ca=FILE&cert=FILE&key=FILE&name=NAME],
+    /// kafka:BROKER[,BROKER]/TOPIC[?key=pid&config=FILE],
     /// nats:HOST[:PORT]/SUBJECT[?stream=NAME&creds-file=PATH&tls=on&ca=PATH] or
     /// otlp:HOST[:PORT][?headers-file=PATH&compress=gzip&tls=on&ca=PATH]; repeatable
     #[arg(short, long, value_name = "[FORMAT=]DEST", default_value = "-",

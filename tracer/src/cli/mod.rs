@@ -3,7 +3,9 @@
 pub mod args;
 mod cgroup;
 mod config;
+mod confine;
 mod diagnostics;
+mod notify;
 mod output;
 mod pace;
 mod parse;
@@ -31,6 +33,8 @@ enum Failure {
     Usage(String),
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error("{0}")]
+    Confine(String),
     #[error("{lost} events were lost, more than --max-loss {most}")]
     Loss { lost: u64, most: u64 },
     #[error(transparent)]
@@ -52,6 +56,7 @@ impl Failure {
                     1
                 }
             }
+            Self::Confine(_) => 3,
             Self::Loss { .. } => 4,
             Self::Pipeline(_) => 5,
         }

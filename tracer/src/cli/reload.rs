@@ -24,7 +24,7 @@ use crate::{
     event::RunId,
     filter::pushdown::{Divided, divide_for_daemon},
     pipeline::{Change, Slot},
-    sink::{Destination, Spool},
+    sink::{Destination, Reach, Spool},
 };
 
 /// Options that select calls, and may change.
@@ -32,6 +32,10 @@ const SELECTS: &[&str] =
     &["event", "pid", "tid", "ppid", "uid", "comm", "exe", "container", "filter"];
 /// Options of destinations, which may change.
 const WRITES: &[&str] = &["write", "output"];
+
+/// Why something can't be had any more.
+const GIVEN_UP: &str = "the tracer has given up rights since it was attached (docs/SERVICE.md); \
+                        restart it where it lacks them";
 
 /// What reading again takes.
 pub struct Reloader {
@@ -53,6 +57,8 @@ pub struct Reloader {
     pub spool: Option<Spool>,
     /// Wakes the thread that drains.
     pub wakers: Wakers,
+    /// What can be reached since rights were given up, unless it is all.
+    pub granted: Option<Reach>,
 }
 
 /// What is in force, or what becomes of the attempt to change it.
@@ -97,6 +103,11 @@ impl Reload {
             Ok(thread) => *self = Self::UnderWay(UnderWay { reloader, thread, again: false }),
             Err(error) => refused(&format!("no thread: {error}")),
         }
+    }
+
+    /// Whether something is under way.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::UnderWay(_))
     }
 
     /// What has come of it, once it is known; a refusal is said.
@@ -210,15 +221,26 @@ impl Reloader {
             if !options.command.is_empty() && *destination == Destination::Stdout {
                 return Err("standard output is COMMAND's".to_owned());
             }
-            let output = output::open_one(
+            if let Some(granted) = &self.granted
+                && !granted.covers(&Reach::of(destination))
+            {
+                return Err(format!("{destination} is out of reach: {GIVEN_UP}"));
+            }
+            let open = output::open_one(
                 (*format, destination),
                 options.output.color,
                 self.run,
                 self.spool.as_mut(),
             );
-            let output = output.map_err(|failure| failure.to_string())?;
-            let queued = trace::queued(output, options, &self.wakers);
-            slots.push(Slot::New(Box::new(queued.map_err(|failure| failure.to_string())?)));
+            let queued = open.and_then(|mut output| {
+                output.sink.prepare();
+                trace::queued(output, options, &self.wakers)
+            });
+            let output = queued.map_err(|failure| match &self.granted {
+                Some(_) => format!("{failure} ({GIVEN_UP})"),
+                None => failure.to_string(),
+            })?;
+            slots.push(Slot::New(Box::new(output)));
             changes.push(format!("writes to {destination} from here on"));
         }
         changes.extend(old.values().map(|(_, left)| format!("no longer writes to {left}")));

@@ -17,7 +17,9 @@ use tracer_common::copies::Copies;
 use super::{
     Failure,
     args::{Detail, Trace},
-    diagnostics, output,
+    diagnostics,
+    notify::Manager,
+    output,
     pace::Pace,
     reload::Reload,
     signals::Signals,
@@ -50,6 +52,7 @@ pub struct Session {
     pub reload: Reload,
     pub pipeline: Pipeline,
     pub signals: Signals,
+    pub manager: Manager,
     pub command: Option<Running>,
     pub command_started: bool,
     pub max_loss: Option<u64>,
@@ -102,9 +105,7 @@ impl Session {
                 }
             ));
         }
-        if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
-            log::warn!("cannot tell systemd that tracing has begun: {error}");
-        }
+        self.manager.ready(self.live.plan().hook.name());
         Ok(())
     }
 
@@ -161,6 +162,7 @@ impl Session {
         let mut events = Vec::with_capacity(4);
         // There is more in the ring than the last drain took.
         let mut more = false;
+        let mut reloading = false;
         loop {
             events.clear();
             let tick = match self.pipeline.has_room() {
@@ -182,12 +184,18 @@ impl Session {
                 self.resize();
             }
             if self.signals.take_hangup() {
+                self.manager.reloading();
                 self.pipeline.attend();
                 self.reload.ask();
+                reloading = true;
             }
             if let Some(change) = self.reload.take() {
                 self.change(change)?;
                 poll = self.poll()?;
+            }
+            if reloading && !self.reload.is_under_way() {
+                self.manager.reloaded();
+                reloading = false;
             }
             // Looked at before draining: what was written before COMMAND ended is
             // in the ring by now.
@@ -202,8 +210,9 @@ impl Session {
             // Reading the counters of all CPUs costs more than an idle tick.
             let due = now - reported >= LOSS_EVERY;
             let asked = self.signals.take_report();
-            if due || asked || self.max_loss.is_some() {
+            if due || asked || self.max_loss.is_some() || self.manager.is_due(now) {
                 let counts = self.counts()?;
+                self.manager.alive(&counts, now);
                 self.check_loss(&counts)?;
                 if due {
                     self.pipeline.report_loss(&counts);
@@ -337,6 +346,7 @@ impl Session {
 
     /// Stops the hooks, hands on what is left, and sums up.
     fn finish(mut self, stop: Stop) -> Result<ExitCode, Failure> {
+        self.manager.stopping();
         self.live.detach();
         let drained = self.drain_rest();
         self.pipeline.settle();

@@ -22,8 +22,10 @@ use super::{
     Failure,
     args::{self, Detail, FilterIn, Switch, Trace},
     cgroup,
-    config::{Loaded, Sources},
-    diagnostics, output,
+    config::{self, Loaded, Sources},
+    confine, diagnostics,
+    notify::Manager,
+    output,
     pace::Pace,
     reload::{Reload, Reloader},
     session::Session,
@@ -65,14 +67,13 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
     #[cfg(feature = "metrics")]
     let listener = listen(&options)?;
     let mut spool = open_spool(&options)?;
-    let outputs = output::open(&options.output, run.id, spool.as_mut())?;
+    let mut outputs = output::open(&options.output, run.id, spool.as_mut())?;
     if let Some(spool) = &spool {
         spool.tell_of_others();
     }
+    outputs.iter_mut().for_each(|output| output.sink.prepare());
     let signals = Signals::register().map_err(|error| Failure::Runtime(error.to_string()))?;
-    let wakers = signals.wakers().map_err(|error| Failure::Runtime(error.to_string()))?;
-    let outputs = outputs.into_iter().map(|output| queued(output, &options, &wakers));
-    let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+    let manager = Manager::connect();
     let divert = options.output.write.iter().any(|write| write.destination == Destination::Stdout);
     let command = start(&options.command, divert)?;
 
@@ -129,6 +130,14 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
     if options.follow {
         follow_existing(&mut live, &divided)?;
     }
+    // From here on no more rights are needed than those of draining; threads that are
+    // started now have no others either.
+    let read = file.iter().flat_map(|file| config::places(file)).collect();
+    let granted = confine::apply(&options, &live, read)?;
+    let wakers = signals.wakers().map_err(|error| Failure::Runtime(error.to_string()))?;
+    let outputs = std::mem::take(&mut pipeline.outputs).into_iter();
+    let outputs = outputs.map(|output| queued(output, &options, &wakers));
+    pipeline.outputs = outputs.collect::<Result<_, _>>()?;
 
     let reload = match file {
         None => Reload::Never,
@@ -142,6 +151,7 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
             run: pipeline.origin.run_id(),
             spool,
             wakers,
+            granted,
         }),
     };
     let mut session = Session {
@@ -149,6 +159,7 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
         reload,
         pipeline,
         signals,
+        manager,
         command: None,
         command_started: false,
         max_loss: options.capture.max_loss,

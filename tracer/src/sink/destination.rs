@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+#[cfg(feature = "kafka")]
+use super::kafka::KafkaTopic;
 #[cfg(feature = "nats")]
 use super::nats::NatsSubject;
 #[cfg(feature = "otlp")]
@@ -18,7 +20,7 @@ pub enum Destination {
     Stdout,
     /// A file, which is appended to.
     File(LogFile),
-    /// A unix or TCP stream socket.
+    /// A unix socket or a TCP connection.
     Stream(StreamSocket),
     /// A subject of NATS that a stream takes.
     #[cfg(feature = "nats")]
@@ -26,6 +28,9 @@ pub enum Destination {
     /// A receiver of OpenTelemetry.
     #[cfg(feature = "otlp")]
     Otlp(OtlpReceiver),
+    /// A Kafka topic.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaTopic),
 }
 
 /// A file that events are appended to.
@@ -91,6 +96,10 @@ impl Destination {
         "nats:HOST/SUBJECT",
         #[cfg(feature = "otlp")]
         "otlp:HOST:PORT",
+        #[cfg(feature = "tls")]
+        "tls:HOST:PORT",
+        #[cfg(feature = "kafka")]
+        "kafka:BROKER/TOPIC",
     ];
 
     /// Whether somebody else has to be there to take what is written.
@@ -121,12 +130,26 @@ impl Destination {
             #[cfg(feature = "otlp")]
             "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
             #[cfg(not(feature = "nats"))]
-            "nats" => Err("this program was built without the feature nats".to_owned()),
+            "nats" => Err(lacking("nats")),
             #[cfg(not(feature = "otlp"))]
-            "otlp" => Err("this program was built without the feature otlp".to_owned()),
+            "otlp" => Err(lacking("otlp")),
+            #[cfg(feature = "tls")]
+            "tls" => StreamSocket::tls(&address, options).map(Self::Stream),
+            #[cfg(not(feature = "tls"))]
+            "tls" => Err(lacking("tls")),
+            #[cfg(feature = "kafka")]
+            "kafka" => KafkaTopic::parse(&address, options).map(Self::Kafka),
+            #[cfg(not(feature = "kafka"))]
+            "kafka" => Err(lacking("kafka")),
             _ => Err(kinds()),
         }
     }
+}
+
+/// That a kind is known, and not in this program.
+#[cfg(not(all(feature = "kafka", feature = "nats", feature = "otlp", feature = "tls")))]
+fn lacking(kind: &str) -> String {
+    format!("this tracer was built without {kind}: cargo's feature of that name brings it")
 }
 
 impl LogFile {
@@ -165,6 +188,8 @@ impl fmt::Display for Destination {
             Self::Nats(subject) => subject.fmt(f),
             #[cfg(feature = "otlp")]
             Self::Otlp(receiver) => receiver.fmt(f),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(topic) => topic.fmt(f),
         }
     }
 }
@@ -201,6 +226,14 @@ mod tests {
             ("tcp:::1:514", "brackets"),
             ("tcp:host:0", "HOST:PORT"),
             ("unix:/a?app=x", "framing=syslog"),
+            ("unix:/a?type=seqpacket", "one of stream, dgram"),
+            ("unix:/a?type=dgram&resend=1M", "unknown option resend"),
+            #[cfg(feature = "tls")]
+            ("tls:host:6514?cert=/a", "cert and key"),
+            #[cfg(not(feature = "tls"))]
+            ("tls:host:6514", "built without tls"),
+            #[cfg(not(feature = "kafka"))]
+            ("kafka:a/b", "built without kafka"),
             ("file:/a?sizes=1M", "unknown option sizes: there are size, every"),
         ] {
             let error = Destination::parse(text).unwrap_err();

@@ -4,12 +4,15 @@
 mod chunk;
 mod destination;
 mod file;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
 pub mod options;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod queue;
+mod reach;
 #[cfg(any(feature = "nats", feature = "otlp"))]
 mod remote;
 mod spool;
@@ -25,14 +28,19 @@ use std::{
 
 pub use chunk::{CHUNK, Caller};
 pub use destination::{Compression, Destination, LogFile, Rotation};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaTopic, Key};
 #[cfg(feature = "nats")]
 pub use nats::{Login, NatsSubject};
 #[cfg(feature = "otlp")]
 pub use otlp::OtlpReceiver;
 pub use queue::{OnFull, PATIENCE, Standing, Wake};
+pub use reach::{Ports, Reach};
 #[cfg(any(feature = "nats", feature = "otlp"))]
-pub use remote::Tls;
+pub use remote::Tls as RemoteTls;
 pub use spool::Spool;
+#[cfg(feature = "tls")]
+pub use stream::Tls;
 pub use stream::{Peer, StreamSocket, Syslog};
 
 use crate::{event::RunId, tally::Tally};
@@ -46,7 +54,7 @@ use writer::Writer;
 #[error("cannot write to {destination}: {error}")]
 pub struct SinkError {
     /// The destination.
-    pub destination: Destination,
+    pub destination: Box<Destination>,
     /// Why.
     pub error: io::Error,
 }
@@ -108,11 +116,16 @@ fn open(destination: &Destination) -> io::Result<(Box<dyn Transport>, Option<Fil
             let watched = watched(log.file())?;
             Ok((Box::new(log), watched))
         }
-        Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)), None)),
         #[cfg(feature = "nats")]
         Destination::Nats(spec) => Ok((Box::new(nats::Nats::new(spec)?), None)),
         #[cfg(feature = "otlp")]
         Destination::Otlp(spec) => Ok((Box::new(otlp::Otlp::new(spec)?), None)),
+        Destination::Stream(spec) if spec.datagrams => {
+            Ok((Box::new(stream::Datagrams::new(spec)), None))
+        }
+        Destination::Stream(spec) => Ok((Box::new(stream::Stream::new(spec)?), None)),
+        #[cfg(feature = "kafka")]
+        Destination::Kafka(spec) => Ok((Box::new(kafka::Kafka::open(spec)?), None)),
     }
 }
 
@@ -123,7 +136,7 @@ impl Sink {
     /// [`SinkError`]
     pub fn open(destination: &Destination, run: RunId) -> Result<Self, SinkError> {
         let (transport, watched) = open(destination)
-            .map_err(|error| SinkError { destination: destination.clone(), error })?;
+            .map_err(|error| SinkError { destination: Box::new(destination.clone()), error })?;
         Ok(Self {
             destination: destination.clone(),
             watched,
@@ -145,7 +158,9 @@ impl Sink {
             Way::Straight { transport, outcome, error } if self.destination.may_be_away() => {
                 match spool.before(transport, label, self.run) {
                     Ok(spooled) => Way::Straight { transport: Box::new(spooled), outcome, error },
-                    Err(error) => return Err(SinkError { destination: self.destination, error }),
+                    Err(error) => {
+                        return Err(SinkError { destination: Box::new(self.destination), error });
+                    }
                 }
             }
             other => other,
@@ -153,7 +168,15 @@ impl Sink {
         Ok(self)
     }
 
-    /// With a queue of so many bytes before it and a thread that writes. `wake` is called
+    /// Gets ready for [`Sink::queued`]: what that has to open is opened now.
+    pub fn prepare(&mut self) {
+        if let Way::Straight { transport, .. } = &mut self.way {
+            transport.prepare();
+        }
+    }
+
+    /// With a queue of so many bytes before it and a thread that writes, once it is
+    /// [prepared](Sink::prepare). `wake` is called
     /// where writing fails, and where there is room again after [`Sink::has_room`] found
     /// none.
     ///
@@ -165,7 +188,9 @@ impl Sink {
             Way::Straight { transport, .. } => {
                 match Queue::start(transport, limit, on_full, wake) {
                     Ok(queue) => Way::Queued(queue),
-                    Err(error) => return Err(SinkError { destination, error }),
+                    Err(error) => {
+                        return Err(SinkError { destination: Box::new(destination), error });
+                    }
                 }
             }
             queued => queued,
@@ -174,7 +199,7 @@ impl Sink {
     }
 
     fn error(&self, error: io::Error) -> SinkError {
-        SinkError { destination: self.destination.clone(), error }
+        SinkError { destination: Box::new(self.destination.clone()), error }
     }
 
     /// Where to.

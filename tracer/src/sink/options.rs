@@ -17,7 +17,11 @@ impl Options {
             return Ok((decoded(text)?, Self::default()));
         };
         let option = |option: &str| match option.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((decoded(key)?, decoded(value)?)),
+            Some((key, value)) if !key.is_empty() => {
+                // The value may be a secret.
+                let value = decoded(value).map_err(|_| format!("option {key}: {PERCENT}"))?;
+                Ok((decoded(key)?, value))
+            }
             _ => Err(format!("{option:?} is no option: key=value, with & between them")),
         };
         let options: Result<Vec<_>, String> =
@@ -98,12 +102,14 @@ impl Options {
     }
 }
 
+const PERCENT: &str = "a % is written %25, and begins two hexadecimal digits";
+
 /// Undoes percent-encoding (RFC 3986).
 fn decoded(text: &str) -> Result<String, String> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }
-    let wrong = || format!("{text:?}: a % is written %25, and begins two hexadecimal digits");
+    let wrong = || format!("{text:?}: {PERCENT}");
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {
         rest = after;

@@ -110,7 +110,8 @@ struct State {
 }
 
 impl Queue {
-    /// Starts the thread. The queue holds so many bytes, and a chunk more than that.
+    /// Starts the thread. The queue holds so many bytes, and a chunk more than that. The
+    /// transport waits so that it can be told to give up.
     ///
     /// # Errors
     /// Those of starting a thread.

@@ -38,8 +38,14 @@ pub trait Transport: Send {
         Ok(())
     }
 
+    /// Called once, before [`Transport::begin`], while the process still has all its rights:
+    /// waits from now on so that the leash can end it. What has to be opened for that is
+    /// opened now, and no threads are started.
+    fn prepare(&mut self) {}
+
     /// Called once, before the first delivery by a thread of its own: starts what runs
-    /// beside it, and waits from now on so that the leash can end it.
+    /// beside it. Threads that were started earlier would be outside of what the process has
+    /// given up by then ([`crate::confine`]).
     ///
     /// # Errors
     /// Those of starting a thread.

@@ -57,16 +57,16 @@ impl Transport for Writer {
     }
 
     /// The other holders of the file do not notice: what is opened anew is ours alone.
-    fn begin(&mut self) -> io::Result<()> {
+    fn prepare(&mut self) {
         let kind = self.file.metadata().map(|metadata| metadata.file_type());
         let kind = kind.ok();
         if kind.is_some_and(|kind| kind.is_socket()) {
             self.way = Way::Socket;
-            return Ok(());
+            return;
         }
         let pipe = kind.is_some_and(|kind| kind.is_fifo());
         if !pipe && !self.file.is_terminal() {
-            return Ok(());
+            return;
         }
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
@@ -86,7 +86,6 @@ impl Transport for Writer {
             }
             Err(error) => log::debug!("a stalled reader will be waited for: {error}"),
         }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tracer_common::{
     config::{Config, scratch_size, verdict},
     copies::Copies,
-    record::MAX_MESSAGES_UNROLLED,
+    record::{MAX_MESSAGES_UNROLLED, unknown},
     stats::Stats,
 };
 use zerocopy::IntoBytes;
@@ -385,6 +385,11 @@ impl Live {
     /// SHA-256, in hex, of all that the programs were told.
     pub fn config_sha256(&self) -> String {
         sha256(self.config.as_bytes())
+    }
+
+    /// Whether records say which executables callers run.
+    pub fn tells_exe(&self) -> bool {
+        self.config.task_unknown & unknown::EXE == 0
     }
 
     /// Where the programs are attached.

@@ -103,13 +103,31 @@ pub const TESTS: &[Package] = &[
     ),
     package("jq", "reading the output as users do", Probe::Program("jq")),
     package("tmux", "terminals of a known width", Probe::Program("tmux")),
+    GXX,
+    MAKE,
+    LIBSSL,
+    ZLIB,
+    package("pkg-config", "finding these", Probe::Program("pkg-config")),
+    package("kcat", "reading out of Kafka", Probe::Program("kcat")),
+    package("openssl", "certificates", Probe::Program("openssl")),
+    package("socat", "a receiver of TLS", Probe::Program("socat")),
+    package("systemd", "systemd-analyze, for the unit", Probe::Program("systemd-analyze")),
     beside("rsyslog", "a receiver of recipes", Probe::Program("rsyslogd")),
     beside("syslog-ng-core", "a receiver of recipes", Probe::Program("syslog-ng")),
     beside("logrotate", "a recipe", Probe::Program("logrotate")),
     beside("prometheus", "promtool, which checks metrics", Probe::Program("promtool")),
     beside("nats-server", "a server that events are sent to", Probe::Program("nats-server")),
-    package("openssl", "certificates for receivers", Probe::Program("openssl")),
 ];
+
+/// What builds librdkafka, of the tracer's feature `kafka`; part of the above.
+pub const KAFKA: &[Package] = &[GXX, MAKE, LIBSSL, ZLIB];
+
+const GXX: Package = package("g++", "building librdkafka", Probe::Program("c++"));
+const MAKE: Package = package("make", "the same", Probe::Program("make"));
+const LIBSSL: Package =
+    package("libssl-dev", "the same, with TLS", Probe::File(&["/usr/include/openssl/ssl.h"]));
+const ZLIB: Package =
+    package("zlib1g-dev", "the same, with gzip", Probe::File(&["/usr/include/zlib.h"]));
 
 /// libFuzzer is built from source.
 pub const FUZZ: &[Package] = &[package("g++", "building libFuzzer", Probe::Program("c++"))];

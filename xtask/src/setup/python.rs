@@ -14,6 +14,8 @@ use crate::{cargo, workspace::cache_dir};
 
 /// What tests use: the environment, and what is installed in it.
 const ENVIRONMENTS: &[(&str, &[&str])] = &[
+    // It brings librdkafka's mock cluster.
+    ("kafka", &["confluent-kafka==2.16.1"]),
     // Sigma rules become SQL, for the sqlite that Python has in it.
     ("sigma", &["pysigma==2.0.1", "pysigma-backend-sqlite==2.1.1"]),
     ("duckdb", &["duckdb==2.0.1"]),

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Outcome, Selection, native};
 use crate::{
-    cargo, ebpf, fuzz, guest,
+    cargo, ebpf, fuzz, guest, run,
     setup::{Part, components},
     skip::Skip,
     workspace::Workspace,
@@ -59,12 +59,15 @@ fn fmt(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcom
     component(workspace, "rustfmt", "fmt", &["--all", "--check"])
 }
 
-fn clippy(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {
+fn clippy(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Result<Outcome> {
+    let (features, lacking) = run::features()?;
+    left_out.extend(lacking);
+    let features = format!("tracer/{features}");
     component(
         workspace,
         "clippy",
         "clippy",
-        &["--all-targets", "--locked", "--features", "tracer/full", "--", "-D", "warnings"],
+        &["--all-targets", "--locked", "--features", &features, "--", "-D", "warnings"],
     )
 }
 
@@ -93,11 +96,13 @@ fn guests(
     guest::run(workspace, guests, *write_results, only.as_deref(), left_out).map(Outcome::Parts)
 }
 
-fn unit(workspace: &Workspace, _: &Selection, _: &mut Vec<Skip>) -> Result<Outcome> {
+fn unit(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Result<Outcome> {
+    let (features, lacking) = run::features()?;
+    left_out.extend(lacking);
     let mut test = cargo::stable(workspace);
     test.args(["test", "--locked", "--no-fail-fast"]);
     test.args(["--package", "tracer-common", "--package", "tracer", "--package", "xtask"]);
-    test.args(["--features", "tracer/full"]);
+    test.args(["--features", &format!("tracer/{features}")]);
     cargo::succeed(&mut test, "cargo test")?;
     Ok(Outcome::Ok)
 }

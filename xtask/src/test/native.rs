@@ -28,7 +28,9 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
         Ok(privilege) => privilege,
         Err(error) => return Ok(Outcome::Skipped(error.to_string())),
     };
-    let tracer = run::build(workspace, run::FULL)?;
+    let (features, lacking) = run::features()?;
+    left_out.extend(lacking);
+    let tracer = run::build(workspace, &["--features", features])?;
     let skips = SkipFile::create(workspace)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(beside::program_folders());

@@ -8,6 +8,7 @@
 
 mod abis;
 mod checks;
+mod confinement;
 mod hook;
 
 use anstyle::{AnsiColor, Style};
@@ -129,7 +130,7 @@ pub fn examine() -> Report {
     let usable = hooks.iter().find(|hook| hook.auto && hook.status == Attached::Yes);
     Report {
         schema: SCHEMA,
-        checks: checks::all(&kernel),
+        checks: checks::all(&kernel).into_iter().chain(confinement::all()).collect(),
         abis: abis::all(&kernel),
         kernel: kernel.release,
         arch: arch(),

@@ -44,8 +44,25 @@ pub fn read(path: &Path) -> Result<Vec<Text>, ConfigError> {
     Ok(texts)
 }
 
+/// Where files are that [`read`] reads now, to be read again later: their folders, since they
+/// may be made anew. Of a file in `/`, the file.
+pub fn places(path: &Path) -> Vec<PathBuf> {
+    let beside = beside(path).unwrap_or_default();
+    let mut places = vec![folder_beside(path)];
+    for path in [path].into_iter().chain(beside.iter().map(PathBuf::as_path)) {
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        for file in [path, &target] {
+            let folder = folder_of(file);
+            places.push(if folder == Path::new("/") { file } else { folder }.to_owned());
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
 /// The folder of further files, whether or not there is one.
-pub fn folder_beside(path: &Path) -> PathBuf {
+fn folder_beside(path: &Path) -> PathBuf {
     folder_of(path).join("conf.d")
 }
 

@@ -26,6 +26,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSou
 
 use super::args::Cli;
 pub use check::check;
+pub use file::places;
 use keys::{Given, Keys, Layer, brief, variable_of};
 
 /// What is wrong with a configuration.

@@ -29,18 +29,30 @@ const PART: &str = "part";
 /// Sets files aside.
 pub struct Aside {
     path: PathBuf,
+    rotation: Rotation,
+    /// None until there is something to do.
+    worker: Option<Worker>,
+}
+
+struct Worker {
     work: Sender<()>,
-    worker: JoinHandle<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Aside {
-    /// For that file. What an earlier run has set aside is seen to as well.
+    /// For that file.
     pub fn new(path: &Path, rotation: &Rotation) -> Self {
-        let (work, wanted) = channel();
-        let (own, rotation) = (path.to_owned(), rotation.clone());
-        let worker = thread::spawn(move || see_to(&own, &rotation, &wanted));
-        let _ = work.send(());
-        Self { path: path.to_owned(), work, worker }
+        Self { path: path.to_owned(), rotation: rotation.clone(), worker: None }
+    }
+
+    /// Has the thread look at what was set aside, also by an earlier run.
+    pub fn tidy(&mut self) {
+        let worker = self.worker.get_or_insert_with(|| {
+            let (work, wanted) = channel();
+            let (path, rotation) = (self.path.clone(), self.rotation.clone());
+            Worker { work, thread: thread::spawn(move || see_to(&path, &rotation, &wanted)) }
+        });
+        let _ = worker.work.send(());
     }
 
     /// Sets the file aside, if it is still the one that is open.
@@ -55,16 +67,16 @@ impl Aside {
             let to = beside(&self.path, &time);
             renameat_with(CWD, &self.path, CWD, &to, RenameFlags::NOREPLACE)?;
         }
-        let _ = self.work.send(());
+        self.tidy();
         Ok(())
     }
 
     /// Waits until all is compressed, or until it is to give up; the next run sees to what
     /// is left then.
     pub fn finish(self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
-        let Self { work, worker, .. } = self;
+        let Some(Worker { work, thread }) = self.worker else { return Ok(()) };
         drop(work);
-        while !worker.is_finished() {
+        while !thread.is_finished() {
             nap(leash, Duration::from_millis(10))?;
             if let Some(leash) = leash {
                 // It is at work, and not stuck.

@@ -7,7 +7,7 @@ mod torn;
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -68,13 +68,16 @@ impl Log {
     /// Goes on in the file that has the name now.
     fn reopen(&mut self) -> io::Result<()> {
         let file = opened(&self.spec)?;
-        // It may be the same one, and is not to be taken for somebody else's.
-        torn::release(self.writer.file());
+        if is_same(&file, self.writer.file())? {
+            // Its lock is ours already.
+            self.size = file.metadata()?.len();
+            return Ok(());
+        }
         self.size = torn::mend(&file, &self.spec.path)?;
         self.period = began(&file, &self.spec);
         self.writer = Writer::new(file)?;
         if self.interruptible {
-            self.writer.begin()?;
+            self.writer.prepare();
         }
         Ok(())
     }
@@ -159,18 +162,31 @@ impl Transport for Log {
         }
     }
 
+    fn begin(&mut self) -> io::Result<()> {
+        if let Some(aside) = &mut self.aside {
+            aside.tidy();
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, leash: Option<&Leash<'_>>) -> Result<(), Halt> {
         self.aside.take().map_or(Ok(()), |aside| aside.finish(leash))
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    fn prepare(&mut self) {
         self.interruptible = true;
-        self.writer.begin()
+        self.writer.prepare();
     }
 }
 
 fn opened(spec: &LogFile) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(spec.mode).open(&spec.path)
+}
+
+/// Whether both are one ordinary file.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok(one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 /// Which of the whole times since 1970 it is.

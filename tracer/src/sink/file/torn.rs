@@ -9,11 +9,6 @@ const LONGEST: u64 = 64 << 20;
 /// Bytes that are read at a time.
 const PIECE: u64 = 64 << 10;
 
-/// The file is no longer locked by who has it open so.
-pub fn release(file: &File) {
-    let _ = flock(file, FlockOperation::Unlock);
-}
-
 /// Cuts a part of an event's line off the end of a regular file; ends a line of anything
 /// else. Returns the file's size. The file stays locked: while another tracer writes to
 /// it, what looks torn is under way.

@@ -67,7 +67,7 @@ fn reason(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic_types::{ErrorDetails, StatusExt as _};
+    use tonic_types::ErrorDetails;
 
     #[test]
     fn each_code_as_the_specification_has_it() {

@@ -289,6 +289,12 @@ impl Spooled {
 }
 
 impl Transport for Spooled {
+    fn prepare(&mut self) {
+        if let Some(drain) = &mut self.drain {
+            drain.transport.prepare();
+        }
+    }
+
     fn begin(&mut self) -> io::Result<()> {
         if let Some(mut drain) = self.drain.take() {
             drain.transport.begin()?;

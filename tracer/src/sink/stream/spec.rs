@@ -9,6 +9,11 @@ use crate::sink::options::{self, Options};
 pub struct StreamSocket {
     /// Who is connected to.
     pub peer: Peer,
+    /// Each line is a datagram, to a unix socket of that type.
+    pub datagrams: bool,
+    /// With TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
     /// With a syslog header before each line; None for lines alone.
     pub syslog: Option<Syslog>,
     /// Bytes, at least, that are kept to be sent again after a connection broke.
@@ -27,6 +32,18 @@ pub enum Peer {
         /// The port.
         port: u16,
     },
+}
+
+/// How the peer of a TLS connection is known, and we to it. The files are in PEM.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificates of those whose signature is believed; None for the system's.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate, with those between it and a root, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that the peer's certificate must have; None for the host's.
+    pub name: Option<String>,
 }
 
 /// What RFC 5424 headers say of all lines.
@@ -55,24 +72,47 @@ const FACILITIES: &[(&str, u8)] = &[
 
 impl StreamSocket {
     const OPTIONS: &[&str] = &["framing", "facility", "app", "resend"];
+    const UNIX: &[&str] = &["type", "framing", "facility", "app", "resend"];
+    const DGRAM: &[&str] = &["type", "framing", "facility", "app"];
+    #[cfg(feature = "tls")]
+    const TLS: &[&str] = &["ca", "cert", "key", "name", "framing", "facility", "app", "resend"];
 
-    pub(in crate::sink) fn unix(path: String, options: Options) -> Result<Self, String> {
-        Self::parse(Peer::Unix(path.into()), 1 << 20, options)
+    pub(in crate::sink) fn unix(path: String, mut options: Options) -> Result<Self, String> {
+        let datagrams = options.take_word("type", &[("stream", false), ("dgram", true)])?;
+        let datagrams = datagrams == Some(true);
+        let (resend, known) =
+            if datagrams { (None, Self::DGRAM) } else { (Some(1 << 20), Self::UNIX) };
+        let mut socket = Self::parse(Peer::Unix(path.into()), resend, options, known)?;
+        socket.datagrams = datagrams;
+        Ok(socket)
     }
 
     pub(in crate::sink) fn tcp(address: &str, options: Options) -> Result<Self, String> {
-        let wrong = || format!("{address}: tcp takes HOST:PORT, with an IPv6 address in brackets");
-        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        if host.is_empty() || (bare.is_none() && host.contains(':')) {
-            return Err(wrong());
-        }
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
-        let host = bare.unwrap_or(host).to_owned();
-        Self::parse(Peer::Tcp { host, port }, 4 << 20, options)
+        Self::parse(host_and_port("tcp", address)?, Some(4 << 20), options, Self::OPTIONS)
     }
 
-    fn parse(peer: Peer, resend: u64, mut options: Options) -> Result<Self, String> {
+    #[cfg(feature = "tls")]
+    pub(in crate::sink) fn tls(address: &str, mut options: Options) -> Result<Self, String> {
+        let peer = host_and_port("tls", address)?;
+        let mut file = |key| options.take(key).map(|path| path.map(PathBuf::from));
+        let (ca, cert, key) = (file("ca")?, file("cert")?, file("key")?);
+        let identity = match (cert, key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some((cert, key)),
+            _ => return Err("cert and key are given together".to_owned()),
+        };
+        let name = options.take("name")?;
+        let mut socket = Self::parse(peer, Some(4 << 20), options, Self::TLS)?;
+        socket.tls = Some(Tls { ca, identity, name });
+        Ok(socket)
+    }
+
+    fn parse(
+        peer: Peer,
+        resend: Option<u64>,
+        mut options: Options,
+        known: &[&str],
+    ) -> Result<Self, String> {
         let syslog = options.take_word("framing", &[("lines", false), ("syslog", true)])?;
         let facility = options.take_word("facility", FACILITIES)?;
         let word = |text: &str| {
@@ -80,10 +120,13 @@ impl StreamSocket {
             fits.then(|| text.to_owned())
         };
         let app = options.take_as("app", "1 to 48 printable ASCII characters", word)?;
-        let kept = options.take_as("resend", "a number of bytes, as in 0, 64K or 4M", |text| {
-            options::bytes(text)
-        })?;
-        options.finish(Self::OPTIONS)?;
+        let bytes = "a number of bytes, as in 0, 64K or 4M";
+        let kept = match resend {
+            Some(usual) => options.take_as("resend", bytes, options::bytes)?.unwrap_or(usual),
+            // What a datagram socket has taken is its receiver's.
+            None => 0,
+        };
+        options.finish(known)?;
         if syslog != Some(true) && (facility.is_some() || app.is_some()) {
             return Err("facility and app are of framing=syslog".to_owned());
         }
@@ -91,16 +134,45 @@ impl StreamSocket {
             facility: facility.unwrap_or(16),
             app: app.unwrap_or_else(|| "tracer".to_owned()),
         });
-        Ok(Self { peer, syslog, resend: kept.unwrap_or(resend) })
+        Ok(Self {
+            peer,
+            datagrams: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+            syslog,
+            resend: kept,
+        })
     }
+
+    #[cfg(feature = "tls")]
+    fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn is_tls(&self) -> bool {
+        false
+    }
+}
+
+fn host_and_port(kind: &str, address: &str) -> Result<Peer, String> {
+    let wrong = || format!("{address}: {kind} takes HOST:PORT, with an IPv6 address in brackets");
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if host.is_empty() || (bare.is_none() && host.contains(':')) {
+        return Err(wrong());
+    }
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+    Ok(Peer::Tcp { host: bare.unwrap_or(host).to_owned(), port })
 }
 
 impl fmt::Display for StreamSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tcp = if self.is_tls() { "tls" } else { "tcp" };
         match &self.peer {
             Peer::Unix(path) => write!(f, "unix:{}", path.display()),
-            Peer::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
-            Peer::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+            Peer::Tcp { host, port } if host.contains(':') => write!(f, "{tcp}:[{host}]:{port}"),
+            Peer::Tcp { host, port } => write!(f, "{tcp}:{host}:{port}"),
         }
     }
 }

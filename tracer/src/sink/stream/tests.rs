@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Read},
-    net::TcpListener,
-    os::unix::net::UnixListener,
+    net::{self, TcpListener},
+    os::unix::net::{UnixDatagram, UnixListener},
     thread,
+    time::Duration,
 };
 
 use super::*;
@@ -22,7 +23,7 @@ fn chunk(lines: std::ops::Range<u64>) -> Chunk {
 
 fn stream(text: &str) -> Stream {
     match Destination::parse(text).unwrap() {
-        Destination::Stream(spec) => Stream::new(&spec),
+        Destination::Stream(spec) => Stream::new(&spec).unwrap(),
         other => panic!("{other}"),
     }
 }
@@ -106,4 +107,89 @@ fn a_stuck_receiver_is_given_up() {
     listener.accept().unwrap().0.read_to_end(&mut taken).unwrap();
     let whole = taken.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     assert_eq!((delivery.whole, whole > 0, whole < chunk.bytes.len()), (whole, true, true));
+}
+
+/// One that has closed its own side at once, as `socat -u` does, reads on: what it gets is
+/// sent to it once.
+#[test]
+fn a_half_closed_receiver_reads_on() {
+    let listener = TcpListener::bind("localhost:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut stream = stream(&format!("tcp:localhost:{port}"));
+    let receiver = thread::spawn(move || {
+        let mut from = listener.accept().unwrap().0;
+        from.shutdown(net::Shutdown::Write).unwrap();
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text.lines().map(|line| line.parse::<u64>().unwrap()).collect::<Vec<_>>()
+    });
+    sent(&mut stream, 1..1000);
+    thread::sleep(Duration::from_millis(50));
+    for start in [1000, 2000] {
+        sent(&mut stream, start..start + 1000);
+    }
+    stream.finish(None).unwrap();
+    assert_eq!(receiver.join().unwrap(), (1..3000).collect::<Vec<_>>());
+}
+
+/// One that has gone while nothing was sent is found out before a chunk counts as sent.
+#[test]
+fn a_receiver_that_left_is_found_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut stream = stream(&format!("tcp:127.0.0.1:{port}?resend=0"));
+    sent(&mut stream, 1..1000);
+    let first = listener.accept().unwrap().0;
+    let read: Vec<_> = BufReader::new(first).lines().take(999).map(Result::unwrap).collect();
+    assert_eq!(read.len(), 999);
+    thread::sleep(Duration::from_millis(50));
+    let receiver = thread::spawn(move || {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        text
+    });
+    sent(&mut stream, 1000..1001);
+    sent(&mut stream, 1001..1002);
+    stream.finish(None).unwrap();
+    assert_eq!(receiver.join().unwrap(), "1000\n1001\n");
+}
+
+/// Datagrams wait for a receiver, for room in its queue, and for it to come back; one that
+/// is too long is refused.
+#[test]
+fn datagrams_wait_for_their_receiver() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let write = format!("unix:{}?type=dgram&framing=syslog", path.display());
+    let Ok(Destination::Stream(spec)) = Destination::parse(&write) else { panic!("a socket") };
+    let mut datagrams = Datagrams::new(&spec);
+    let receiver = thread::spawn(move || {
+        let mut seen = Vec::new();
+        for count in [100, 2901] {
+            thread::sleep(Duration::from_millis(150));
+            let _ = std::fs::remove_file(&path);
+            let socket = UnixDatagram::bind(&path).unwrap();
+            let mut buffer = [0; 1000];
+            for _ in 0..count {
+                let length = socket.recv(&mut buffer).unwrap();
+                seen.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+                if seen.last().unwrap().ends_with(" 2999") {
+                    break;
+                }
+            }
+        }
+        seen
+    });
+    let mut chunk = chunk(1..1000);
+    chunk.bytes.resize(chunk.bytes.len() + (1 << 20), b'x');
+    chunk.end_line(1000, Some(Caller { cpu: 0, pid: 1 }));
+    let end = chunk.bytes.len();
+    chunk.append(&mut self::chunk(1000..3000));
+    let delivery = datagrams.deliver(&chunk, None);
+    assert!(delivery.result.is_ok());
+    assert_eq!((delivery.whole, delivery.refused), (chunk.bytes.len(), vec![end]));
+    let seen = receiver.join().unwrap();
+    assert!(seen[0].starts_with("<134>1 ") && seen[0].ends_with(" event - 1"), "{}", seen[0]);
+    // What lay in the first socket's queue, ten of them or so, went with it.
+    assert!((2900..3000).contains(&seen.len()), "{}", seen.len());
 }

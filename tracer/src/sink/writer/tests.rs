@@ -11,7 +11,7 @@ use super::*;
 
 fn interruptible(file: File) -> Writer {
     let mut writer = Writer::new(file).unwrap();
-    writer.begin().unwrap();
+    writer.prepare();
     writer
 }
 

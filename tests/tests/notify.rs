@@ -1,0 +1,125 @@
+//! What the service manager is told: when it is attached, how it goes, that it is alive.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::child::Running;
+use tests::skip::require_root_bpf;
+use tests::tracer::{self, Waiting};
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+/// A service manager.
+struct Manager {
+    socket: UnixDatagram,
+    heard: Vec<String>,
+}
+
+impl Manager {
+    fn new(address: &SocketAddr) -> Self {
+        let socket = UnixDatagram::bind_addr(address).expect("an address of our own");
+        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time");
+        Self { socket, heard: Vec::new() }
+    }
+
+    /// Takes what comes for so long.
+    fn listen(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let mut buffer = [0; 4096];
+            if let Ok(length) = self.socket.recv(&mut buffer) {
+                self.heard.push(String::from_utf8(buffer[..length].to_vec()).expect("text"));
+            }
+        }
+    }
+
+    fn wait_for(&mut self, what: &str) {
+        let start = Instant::now();
+        while !self.heard.iter().any(|text| text.contains(what)) {
+            assert!(start.elapsed() < Duration::from_secs(30), "{what}: {:?}", self.heard);
+            self.listen(Duration::from_millis(20));
+        }
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.heard.iter().filter(|text| text.contains(what)).count()
+    }
+}
+
+/// The tracer as systemd starts it.
+fn started(name: &str, watchdog: Duration) -> Running {
+    let options = ["--confine", "on", "-w", "file:/dev/null"];
+    // The watchdog is for one process, which the shell becomes.
+    let mut command = Command::new("sh");
+    command.args(["-c", "WATCHDOG_PID=$$ exec \"$0\" \"$@\""]).arg(tracer::binary());
+    command.args(options).env("NOTIFY_SOCKET", name);
+    command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+    Running::start(command)
+}
+
+#[test]
+fn a_manager_is_told_how_it_goes() {
+    if !require_root_bpf("notify") {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("notify");
+    let mut manager = Manager::new(&SocketAddr::from_pathname(&path).expect("a short path"));
+    let mut tracer = started(path.to_str().expect("UTF-8"), Duration::from_millis(600));
+    manager.wait_for("READY=1\nSTATUS=attached by ");
+    tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
+    Waiting::start(WORKLOAD, &["flood", "--count", "3000"]).go();
+
+    // Twice in the time that it may stay away, at least.
+    let fed = manager.count("WATCHDOG=1");
+    manager.listen(Duration::from_secs(3));
+    let fed = manager.count("WATCHDOG=1") - fed;
+    assert!((5..=15).contains(&fed), "{fed} times in 3 s: {:?}", manager.heard);
+    manager.wait_for("calls/s; seen ");
+    let status = manager.heard.iter().find(|text| text.contains("calls/s")).expect("a status");
+    let seen = status.split("seen ").nth(1).and_then(|rest| rest.split(',').next());
+    assert!(seen.is_some_and(|seen| seen.parse::<u64>().is_ok_and(|n| n >= 3000)), "{status}");
+    assert!(status.contains("lost 0"), "{status}");
+
+    // The main loop does not come round: nobody says that it does.
+    tracer.signal(libc::SIGSTOP);
+    manager.listen(Duration::from_millis(200));
+    let fed = manager.count("WATCHDOG=1");
+    manager.listen(Duration::from_secs(1));
+    assert_eq!(manager.count("WATCHDOG=1"), fed);
+    tracer.signal(libc::SIGCONT);
+
+    let ready = manager.count("READY=1");
+    tracer.signal(libc::SIGHUP);
+    manager.wait_for("RELOADING=1\nMONOTONIC_USEC=");
+    while manager.count("READY=1") == ready {
+        manager.listen(Duration::from_millis(20));
+    }
+    tracer.signal(libc::SIGTERM);
+    manager.wait_for("STOPPING=1");
+    tracer.finish().expect_code(0);
+}
+
+/// Its socket may be without a place in the file system, and the manager slow or gone.
+#[test]
+fn a_manager_that_goes_away_stops_nothing() {
+    if !require_root_bpf("notify") {
+        return;
+    }
+    let name = format!("tracer-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+    let mut manager = Manager::new(&address);
+    let tracer = started(&format!("@{name}"), Duration::from_millis(200));
+    manager.wait_for("READY=1");
+    manager.wait_for("WATCHDOG=1");
+    drop(manager);
+    thread::sleep(Duration::from_millis(500));
+    tracer.signal(libc::SIGINT);
+    let finished = tracer.finish();
+    finished.expect_code(0);
+    let said = finished.stderr.matches("cannot tell systemd").count();
+    assert_eq!(said, 1, "once: {}", finished.stderr);
+}
