@@ -194,6 +194,10 @@ fn what_is_wrong_changes_nothing() {
             format!("{COMMON}pid = {pid}\nwrite = ['file:@/other', 'file:@/none/x']\n"),
             "cannot write to ",
         ),
+        (
+            format!("{COMMON}pid = {pid}\nwrite = ['file:@/other', 'tcp:127.0.0.1:9']\n"),
+            "127.0.0.1:9 is out of reach",
+        ),
     ] {
         let said = service.reload(&text);
         assert!(said.contains("reload refused, all goes on as before: "), "{text}: {said}");
