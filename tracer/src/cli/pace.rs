@@ -37,6 +37,7 @@ impl Pace {
     }
 
     /// Bytes in the fullest ring since this was last asked.
+    #[cfg(feature = "metrics")]
     pub fn take_fullest(&mut self) -> usize {
         std::mem::take(&mut self.fullest)
     }
