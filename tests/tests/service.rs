@@ -330,9 +330,11 @@ fn no_call_is_refused() {
     let mut command = Command::new(strace);
     command.args(["-f", "-qq", "-o"]).arg(&out).arg("setpriv").args(as_the_unit_says(&[]));
     let path = log.path().display().to_string();
-    command
-        .arg(&binary)
-        .args(exec_start().iter().map(|word| word.replace("/var/log/tracer", &path)));
+    let here = |text: &str| text.replace("/var/log/tracer", &path);
+    command.arg(&binary).args(exec_start(log.path()).iter().map(|word| here(word)));
+    let config = log.path().join("tracer.toml");
+    let text = fs::read_to_string(&config).expect("our own file");
+    fs::write(&config, here(&text)).expect("our own file");
     command.args(["--confine", "on", "--duration", "6s"]);
     let mut traced = Running::start(command);
     traced.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
