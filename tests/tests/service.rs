@@ -220,6 +220,7 @@ fn the_tracer_works_under_the_unit() {
     tracer.signal(libc::SIGHUP);
     heard("RELOADING=1");
     heard("READY=1");
+    tracer.stderr.wait_for("its outcome", |line| line == "tracer: reloaded: nothing has changed\n");
     wait_until("the file is made anew", || current.exists());
     let config = log.path().join("tracer.toml");
     let text = fs::read_to_string(&config).expect("our own file");
