@@ -9,6 +9,8 @@ mod notify;
 mod output;
 mod pace;
 mod parse;
+#[cfg(feature = "metrics")]
+mod publish;
 mod reload;
 mod replay;
 mod session;

@@ -24,8 +24,6 @@ use super::{
     reload::Reload,
     signals::Signals,
 };
-#[cfg(feature = "metrics")]
-use crate::source::Verified;
 use crate::{
     encode::{Encoder, table::escape},
     filter::pushdown::Divided,
@@ -304,27 +302,6 @@ impl Session {
         let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
         counts.runs_left_out = self.live.left_out();
         Ok(counts)
-    }
-
-    /// Says how things stand to whoever asks.
-    #[cfg(feature = "metrics")]
-    fn publish(&mut self, counts: &Counts) {
-        use crate::metrics::{Program, Snapshot};
-        let Some(board) = &self.board else { return };
-        let program = |verified: &Verified| {
-            let (runs, time) = verified.runs();
-            Program { name: verified.program, target: verified.target.clone(), runs, time }
-        };
-        board.publish(Snapshot {
-            hook: self.live.plan().hook.name(),
-            kernel: self.live.kernel().to_owned(),
-            counts: self.pipeline.from_first(counts),
-            destinations: self.pipeline.standing(counts),
-            results: self.pipeline.results(),
-            ring_fullest: self.pace.take_fullest() as u64,
-            ring_size: self.rings.size().into(),
-            programs: self.live.verified().iter().map(program).collect(),
-        });
     }
 
     /// The summary: a line, and one more for each destination where it is not the same.
