@@ -62,6 +62,11 @@ impl Server {
         self.running = Some(running);
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        self.running.as_ref().expect("it runs").signal(signal);
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         let mut running = self.running.take().expect("it runs");

@@ -158,6 +158,14 @@ impl Attached {
         self.tracer.stderr.wait_for("`tracer: attached`", attached);
     }
 
+    /// Waits until the tracer has said this on stderr, which may have been before.
+    pub fn wait_said(&mut self, words: &str) {
+        let stderr = &mut self.tracer.stderr;
+        if !stderr.text().contains(words) {
+            stderr.wait_for(words, |line| line.contains(words));
+        }
+    }
+
     /// Waits for an event.
     pub fn wait_event(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut found = None;

@@ -24,10 +24,10 @@ pub enum Destination {
     Stream(StreamSocket),
     /// A subject of NATS that a stream takes.
     #[cfg(feature = "nats")]
-    Nats(NatsSubject),
+    Nats(Box<NatsSubject>),
     /// A receiver of OpenTelemetry.
     #[cfg(feature = "otlp")]
-    Otlp(OtlpReceiver),
+    Otlp(Box<OtlpReceiver>),
     /// A Kafka topic.
     #[cfg(feature = "kafka")]
     Kafka(KafkaTopic),
@@ -126,9 +126,9 @@ impl Destination {
             "unix" => StreamSocket::unix(address, options).map(Self::Stream),
             "tcp" => StreamSocket::tcp(&address, options).map(Self::Stream),
             #[cfg(feature = "nats")]
-            "nats" => NatsSubject::parse(&address, options).map(Self::Nats),
+            "nats" => NatsSubject::parse(&address, options).map(Box::new).map(Self::Nats),
             #[cfg(feature = "otlp")]
-            "otlp" => OtlpReceiver::parse(&address, options).map(Self::Otlp),
+            "otlp" => OtlpReceiver::parse(&address, options).map(Box::new).map(Self::Otlp),
             #[cfg(not(feature = "nats"))]
             "nats" => Err(lacking("nats")),
             #[cfg(not(feature = "otlp"))]

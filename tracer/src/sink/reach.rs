@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-#[cfg(feature = "otlp")]
-use super::OtlpReceiver;
 use super::{Destination, LogFile, Peer, StreamSocket};
 
 /// TCP ports that are connected to.
@@ -63,7 +61,8 @@ impl Reach {
             #[cfg(feature = "nats")]
             Destination::Nats(_) => Self::cluster(trusted()),
             #[cfg(feature = "otlp")]
-            Destination::Otlp(OtlpReceiver { server: (host, port), .. }) => {
+            Destination::Otlp(receiver) => {
+                let (host, port) = &receiver.server;
                 Self { read: trusted(), ..Self::tcp(host, *port) }
             }
             #[cfg(feature = "kafka")]

@@ -101,8 +101,9 @@ impl Nats {
         }
         if batch.foreign && !std::mem::replace(&mut self.foreign, true) {
             log::warn!(
-                "{}: the stream had lines of this run before they were sent: destinations \
-                 that share a stream take each an id=WORD of its own",
+                "{}: the stream had lines before they were sent. That is fine where a tracer \
+                 was killed that had sent them from its spool; else destinations of one tracer \
+                 share the stream, and need an id=WORD each",
                 self.spec
             );
         }

@@ -102,11 +102,9 @@ impl Login {
             (None, None) => {}
             _ => return Err("user and password-file go together".to_owned()),
         }
-        let all: [(_, fn(PathBuf) -> Self); 3] =
-            [("token-file", Self::Token), ("nkey-file", Self::Nkey), ("creds-file", Self::Creds)];
-        for (key, way) in all {
-            ways.extend(options.take(key)?.map(|path| way(path.into())));
-        }
+        ways.extend(options.take("token-file")?.map(|path| Self::Token(path.into())));
+        ways.extend(options.take("nkey-file")?.map(|path| Self::Nkey(path.into())));
+        ways.extend(options.take("creds-file")?.map(|path| Self::Creds(path.into())));
         if ways.len() > 1 {
             return Err("one of user, token-file, nkey-file and creds-file will do".to_owned());
         }
@@ -118,5 +116,40 @@ impl fmt::Display for NatsSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let servers: Vec<_> = self.servers.iter().map(host_port_text).collect();
         write!(f, "nats:{}/{}", servers.join(","), self.subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sink::Destination;
+
+    #[test]
+    fn a_subject_and_its_servers() {
+        let text = "nats:a,[::1]:7/b.c?stream=S&user=u&password-file=/secret&tls=on&ca=/ca";
+        let Ok(Destination::Nats(subject)) = Destination::parse(text) else { panic!("a subject") };
+        assert_eq!(subject.to_string(), "nats:a:4222,[::1]:7/b.c", "and no more of it");
+        assert_eq!(subject.stream.as_deref(), Some("S"));
+        assert!(subject.tls.is_some_and(|tls| tls.ca.is_some() && tls.identity.is_none()));
+    }
+
+    #[test]
+    fn slips_are_named() {
+        for (text, says) in [
+            ("nats:a", "HOST[:PORT][,HOST[:PORT]…]/SUBJECT"),
+            ("nats:a,/b", "HOST[:PORT][,HOST[:PORT]…]/SUBJECT"),
+            ("nats:u:secret@a/b", "HOST[:PORT][,HOST[:PORT]…]/SUBJECT"),
+            ("nats:a/b.*", "is no subject"),
+            ("nats:a/b..c", "is no subject"),
+            ("nats:a/b?stream=x.y", "the name of a stream"),
+            ("nats:a/b?user=u", "go together"),
+            ("nats:a/b?user=u&password=p", "go together"),
+            ("nats:a/b?token-file=/t&creds-file=/c", "one of user, token-file"),
+            ("nats:a/b?ca=/ca", "of tls=on"),
+            ("nats:a/b?tls=on&key=/k", "cert and key go together"),
+            ("nats:a/b?token=t", "unknown option token: there are stream, id"),
+        ] {
+            let error = Destination::parse(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
     }
 }

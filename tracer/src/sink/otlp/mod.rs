@@ -152,7 +152,7 @@ impl Otlp {
                     refused @ (Trouble::Refused(_) | Trouble::TooLong(_)) if part.len() > 1 => {
                         if matches!(refused, Trouble::TooLong(_)) {
                             // To find out anew each time would take long.
-                            self.most = part.iter().map(|line| size(line)).sum::<usize>() / 2;
+                            self.most = part.iter().map(size).sum::<usize>() / 2;
                         }
                         let (first, second) = part.split_at(part.len() / 2);
                         parts.extend([second, first]);

@@ -48,3 +48,27 @@ impl fmt::Display for OtlpReceiver {
         write!(f, "otlp:{}", host_port_text(&self.server))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sink::Destination;
+
+    #[test]
+    fn a_receiver_and_its_slips() {
+        let Ok(Destination::Otlp(receiver)) = Destination::parse("otlp:[::1]?headers-file=/h")
+        else {
+            panic!("a receiver")
+        };
+        assert_eq!(receiver.to_string(), "otlp:[::1]:4317");
+        assert_eq!((receiver.gzip, receiver.service.as_str()), (false, "tracer"));
+        for (text, says) in [
+            ("otlp:http://a:1", "HOST[:PORT]"),
+            ("otlp:a?compress=zstd", "one of gzip, none"),
+            ("otlp:a?service=", "service=: a name"),
+            ("otlp:a?headers=x", "unknown option headers: there are headers-file"),
+        ] {
+            let error = Destination::parse(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

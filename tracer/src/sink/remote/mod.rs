@@ -128,6 +128,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// The secret in a file: all of it but for spaces and line feeds about it.
+#[cfg(feature = "nats")]
 pub fn read_secret(path: &Path) -> io::Result<String> {
     let text = read_text(path)?;
     match text.trim() {
