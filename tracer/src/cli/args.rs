@@ -1,9 +1,9 @@
 //! The command line's definition: help, completions and the manual page are made
 //! from it.
 
-#[cfg(feature = "metrics")]
 mod values;
 
+#[cfg(feature = "metrics")]
 use std::net::SocketAddr;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
