@@ -1,4 +1,4 @@
-//! The hook that the tests run with: the environment variable `TRACER_HOOK`, or
+//! The hook that the tests run with: the environment variable `TRACER_TEST_HOOK`, or
 //! the one that the tracer takes by itself. What a hook sees is the same but for
 //! what is said here.
 
@@ -12,7 +12,7 @@ use crate::{child, tracer};
 
 /// The hook that was asked for.
 fn asked_for() -> Option<String> {
-    std::env::var("TRACER_HOOK").ok()
+    std::env::var("TRACER_TEST_HOOK").ok()
 }
 
 /// The hook of a tracer that is started with [`options`].

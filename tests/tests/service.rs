@@ -22,6 +22,7 @@ use tests::tracer::{self, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tracer/service/tracer.service");
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tracer/service/tracer.toml");
 /// The most that it may score; lower is better.
 const MOST: &str = "26";
 /// A user that nothing belongs to.
@@ -130,13 +131,18 @@ fn as_the_unit_says(without: &[&str]) -> Vec<String> {
     args
 }
 
-/// What the unit starts, with files that are set aside sooner.
-fn exec_start() -> Vec<String> {
+/// What the unit starts, with a copy of its configuration in that folder, by which files are
+/// set aside sooner.
+fn exec_start(log: &Path) -> [String; 2] {
     let unit = unit();
     let words = words(&unit, "ExecStart");
-    assert_eq!(words[0], "/usr/bin/tracer");
-    let sooner = |word: &&str| word.replace("size=100M", "size=512K");
-    words[1..].iter().map(sooner).collect()
+    assert_eq!(words, ["/usr/bin/tracer", "--config", "/etc/tracer/tracer.toml"]);
+    let text = fs::read_to_string(CONFIG).expect("the configuration");
+    assert!(text.contains("size=100M"));
+    let copy = log.join("tracer.toml");
+    fs::write(&copy, text.replace("size=100M", "size=512K")).expect("our own folder");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o644)).expect("our own file");
+    [words[1].to_owned(), "/var/log/tracer/tracer.toml".to_owned()]
 }
 
 /// A folder that is the service's own.
@@ -153,7 +159,7 @@ fn started(log: &Path, without: &[&str], options: &[&str]) -> Running {
     command.args(["--mount", "--net", "sh", "-c", VIEW, "view"]);
     command.args([log, tracer::binary()]);
     command.arg("setpriv").args(as_the_unit_says(without)).arg("/mnt/tracer");
-    command.args(exec_start()).args(options);
+    command.args(exec_start(log)).args(options);
     command.env("NOTIFY_SOCKET", "/var/log/tracer/notify");
     Running::start(command)
 }
@@ -213,7 +219,24 @@ fn the_tracer_works_under_the_unit() {
     fs::rename(&current, log.path().join("events.json.moved")).expect("our own");
     tracer.signal(libc::SIGHUP);
     heard("RELOADING=1");
+    heard("READY=1");
+    tracer.stderr.wait_for("its outcome", |line| line == "tracer: reloaded: nothing has changed\n");
     wait_until("the file is made anew", || current.exists());
+    let config = log.path().join("tracer.toml");
+    let text = fs::read_to_string(&config).expect("our own file");
+    let more =
+        |destination: &str| text.replace("write = [", &format!("write = [\"{destination}\", "));
+    let mut reload = |text: String| {
+        fs::write(&config, text).expect("our own file");
+        tracer.signal(libc::SIGHUP);
+        heard("RELOADING=1");
+        heard("READY=1");
+        tracer.stderr.wait_for("its outcome", |line| line.starts_with("tracer: reload"))
+    };
+    let said = reload(more("tcp:127.0.0.1:9"));
+    assert!(said.contains("refused") && said.contains("out of reach"), "{said}");
+    let said = reload(more("file:/var/log/tracer/more.json"));
+    assert!(said.contains("reloaded: writes to /var/log/tracer/more.json"), "{said}");
     tracer.signal(libc::SIGTERM);
     heard("STOPPING=1");
     let finished = tracer.finish();
@@ -308,9 +331,11 @@ fn no_call_is_refused() {
     let mut command = Command::new(strace);
     command.args(["-f", "-qq", "-o"]).arg(&out).arg("setpriv").args(as_the_unit_says(&[]));
     let path = log.path().display().to_string();
-    command
-        .arg(&binary)
-        .args(exec_start().iter().map(|word| word.replace("/var/log/tracer", &path)));
+    let here = |text: &str| text.replace("/var/log/tracer", &path);
+    command.arg(&binary).args(exec_start(log.path()).iter().map(|word| here(word)));
+    let config = log.path().join("tracer.toml");
+    let text = fs::read_to_string(&config).expect("our own file");
+    fs::write(&config, here(&text)).expect("our own file");
     command.args(["--confine", "on", "--duration", "6s"]);
     let mut traced = Running::start(command);
     traced.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));

@@ -1,6 +1,7 @@
 //! From records to sinks: decode, filter, encode, write, and count what becomes of
 //! every call. The only place that sees all of them.
 
+mod change;
 mod health;
 mod replay;
 mod results;
@@ -23,6 +24,9 @@ use crate::{
     sink::{self, CHUNK, Caller, OnFull, Sink, SinkError, Wake},
     tally::Tally,
 };
+
+use change::Leaving;
+pub use change::{Change, Slot};
 
 /// Why events can't be handed on any more.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +54,14 @@ pub struct Output {
     pub encoder: Encoder,
     /// As of the last health record of a loss there.
     reported: Counts,
+    /// What had become of calls when it was opened, if others were before it.
+    opened: Counts,
 }
 
 impl Output {
     /// Events from now on.
     pub fn new(sink: Sink, encoder: Encoder) -> Self {
-        Self { sink, encoder, reported: Counts::default() }
+        Self { sink, encoder, reported: Counts::default(), opened: Counts::default() }
     }
 
     /// With a queue before the sink, which is prepared for it: [`Sink::queued`].
@@ -100,6 +106,8 @@ pub struct Pipeline {
     failed: Option<PipelineError>,
     /// A destination failed, and others go on.
     without: Option<SinkError>,
+    /// Destinations that were taken out, and still have something to write.
+    leaving: Leaving,
     /// The recording failed; events go on until the next [`Pipeline::flush`].
     recording_failed: Option<io::Error>,
 }
@@ -127,6 +135,7 @@ impl Pipeline {
             handed_over: false,
             failed: None,
             without: None,
+            leaving: Leaving::default(),
             recording_failed: None,
         }
     }
@@ -292,6 +301,9 @@ impl Pipeline {
 
     /// What became of the sinks: where one fails, the others go on.
     fn take_errors(&mut self) {
+        if let Some(error) = self.leaving.look() {
+            self.without.get_or_insert(error);
+        }
         let errors = self.outputs.iter_mut().filter_map(|output| output.sink.take_error());
         for error in errors.collect::<Vec<_>>() {
             let others = self.outputs.iter().any(|output| !output.sink.is_over());
@@ -349,6 +361,7 @@ impl Pipeline {
         self.outputs.iter_mut().for_each(|output| output.sink.close());
         let sinks = self.outputs.iter_mut().map(|output| &mut output.sink);
         sink::wait_until(sinks, |sink| sink.is_over() || sink.has_ended());
+        self.leaving.wait();
         self.take_errors();
     }
 

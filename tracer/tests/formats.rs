@@ -202,8 +202,11 @@ fn run_and_position_have_their_places() {
     (event.run_id, event.seq) = (origin.run_id(), 5);
     let nothing = Counts::default();
     let now = Counts { emitted: 3, filtered: 2, ..Counts::default() };
-    for kind in [Kind::Start, Kind::Loss, Kind::End] {
-        let report = Report::new(kind, &now, &nothing);
+    for kind in [Kind::Start, Kind::Loss, Kind::End, Kind::Reload] {
+        let mut report = Report::new(kind, &now, &nothing);
+        if kind == Kind::Reload {
+            report.changes.push("other filters: uid".to_owned());
+        }
         let mut health = Health::new(origin.run_id(), 5, &origin.stream, &report);
         if kind == Kind::Start {
             health = health.of_run(run());

@@ -283,6 +283,7 @@ fn health_records() {
     for (pointer, value) in [
         ("/kind", json!("begin")),
         ("/kind", json!("start")),
+        ("/kind", json!("reload")),
         ("/hook", json!("uprobe")),
         ("/events/0", json!("recvfrom")),
         ("/lost/total", json!(-4)),

@@ -1,6 +1,8 @@
 //! The command line's definition: help, completions and the manual page are made
 //! from it.
 
+mod values;
+
 #[cfg(feature = "metrics")]
 use std::net::SocketAddr;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -13,6 +15,7 @@ use crate::{
     filter::{Pattern, Term, expr::Expression},
     sink::Destination,
 };
+pub use values::{Detail, FilterIn, Format, Hook, OnFull, Switch};
 
 /// A destination as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +81,9 @@ pub enum Command {
     Replay(Box<Replay>),
     /// Check that no line is missing in what came out at the far end
     Verify(Verify),
+    /// Check a configuration file
+    #[command(subcommand)]
+    Config(Config),
     /// Print the JSON Schema of what is written
     Schema {
         /// The kind of record.
@@ -94,6 +100,19 @@ pub enum Command {
         /// The subcommand.
         #[arg(value_name = "COMMAND")]
         of: Option<String>,
+    },
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Say what is wrong with a configuration file and those of conf.d beside it, or which
+    /// options they make and where each is set
+    #[command(after_help = "Exit status: 0 fine, 2 something is wrong with it.")]
+    Check {
+        /// The file.
+        #[arg(value_name = "FILE", default_value = "/etc/tracer/tracer.toml")]
+        file: PathBuf,
     },
 }
 
@@ -176,6 +195,9 @@ pub struct Trace {
     /// Whose calls.
     #[command(flatten)]
     pub select: Select,
+    /// Where filters are decided
+    #[arg(long, value_name = "WHERE", default_value = "kernel", help_heading = "Selection")]
+    pub filter_in: FilterIn,
     /// Trace children too; on by itself with COMMAND
     #[arg(short, long, requires = "pid", help_heading = "Selection")]
     pub follow: bool,
@@ -199,6 +221,10 @@ pub struct Trace {
     #[arg(long, value_name = "SIZE", value_parser = parse::spool, requires = "spool",
           help_heading = "Output")]
     pub spool_size: Option<u64>,
+    /// Read options from FILE, and from conf.d/*.toml beside it in the order of their names;
+    /// SIGHUP reads them again (docs/CONFIG.md)
+    #[arg(long, value_name = "FILE", help_heading = "Service")]
+    pub config: Option<PathBuf>,
     /// Answer to Prometheus at /metrics, and to /healthz and /readyz, on this address; a port
     /// alone is on loopback
     #[cfg(feature = "metrics")]
@@ -326,69 +352,6 @@ pub struct Output {
     /// Diagnostics on stderr
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<log::LevelFilter>,
-}
-
-/// Levels of detail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Detail {
-    /// Arguments and result only
-    Call,
-    /// Lengths, flags and source addresses of the messages too
-    Messages,
-    /// iovecs and control messages too, what the kernel itself went by, and payload with
-    /// --payload
-    Full,
-}
-
-/// Hooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Hook {
-    /// The cheapest that works here and sees every call in every ABI: fentry, or else
-    /// raw-tracepoint, or else kprobe
-    Auto,
-    /// fentry and fexit on the syscalls' entry functions
-    Fentry,
-    /// kprobe and kretprobe on the syscalls' entry functions
-    Kprobe,
-    /// The raw tracepoints sys_enter and sys_exit
-    RawTracepoint,
-    /// The tracepoints of the syscall itself: no 32-bit calls
-    Tracepoint,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// table on a terminal, json elsewhere
-    Auto,
-    /// A line per call, for people
-    Table,
-    /// An object per line, for programs
-    Json,
-    /// Elastic Common Schema, an object per line
-    Ecs,
-    /// Open Cybersecurity Schema Framework, Kernel Activity
-    Ocsf,
-    /// Tracee's events, for what is made for them
-    Tracee,
-}
-
-/// What becomes of events for which there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnFull {
-    /// They are dropped, and counted as lost by queue_full
-    Drop,
-    /// They stay in the ring buffer, which fills, and then loses and counts them as ring_full
-    Block,
-}
-
-/// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// Yes
-    On,
-    /// No
-    Off,
 }
 
 #[cfg(test)]

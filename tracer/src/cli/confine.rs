@@ -1,5 +1,7 @@
 //! Gives up, once the programs are attached, what the rest of the run does not take.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 
 use super::{Failure, args::Trace};
@@ -20,13 +22,15 @@ pub enum Confine {
     Off,
 }
 
-/// Gives it up, as `--confine` says.
-pub fn apply(options: &Trace, live: &Live) -> Result<(), Failure> {
+/// Gives it up, as `--confine` says, but for reading what is given; what can be reached then,
+/// unless it is all.
+pub fn apply(options: &Trace, live: &Live, read: Vec<PathBuf>) -> Result<Option<Reach>, Failure> {
     if options.confine == Confine::Off {
-        return Ok(());
+        return Ok(None);
     }
+    let reach = reach(options).and(Reach { read, ..Reach::default() });
     let settings = Settings {
-        reach: reach(options),
+        reach: reach.clone(),
         command: !options.command.is_empty(),
         looks_up_exe: !live.tells_exe(),
     };
@@ -46,7 +50,7 @@ pub fn apply(options: &Trace, live: &Live) -> Result<(), Failure> {
         let level = if lacking.part == Part::Threads { log::Level::Warn } else { log::Level::Info };
         log::log!(level, "not confined by {lacking}");
     }
-    Ok(())
+    Ok(Some(reach))
 }
 
 /// What all destinations and the spool reach.

@@ -2,24 +2,29 @@
 
 pub mod args;
 mod cgroup;
+mod config;
 mod confine;
 mod diagnostics;
 mod notify;
 mod output;
 mod pace;
 mod parse;
+#[cfg(feature = "metrics")]
+mod publish;
+mod reload;
 mod replay;
 mod session;
 mod signals;
 mod trace;
 mod verify;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::{catalog, pipeline::PipelineError, sink::SinkError, source::SourceError};
 use args::{Cli, Command, ListFormat, Listing, Record};
+use config::{LoadError, Sources};
 
 /// Why the program ends with a status other than 0.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +85,13 @@ fn man(of: Option<&str>) -> Result<ExitCode, Failure> {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let sources = Sources::new(std::env::args_os());
+    let mut loaded = match sources.load(|name| std::env::var_os(name)) {
+        Ok(loaded) => loaded,
+        Err(LoadError::Line(error)) => error.exit(),
+        Err(LoadError::Config(error)) => return fail(&Failure::Usage(error.to_string())),
+    };
+    let result = match loaded.cli.command.take() {
         Some(Command::List(listing)) => list(&listing),
         Some(Command::Doctor(listing)) => doctor(&listing),
         Some(Command::Replay(replay)) => {
@@ -100,15 +110,24 @@ pub fn main() -> ExitCode {
             print(&text)
         }
         Some(Command::Man { of }) => man(of.as_deref()),
+        Some(Command::Config(args::Config::Check { file })) => check_config(&file),
         None => {
-            diagnostics::init(&cli.trace.output);
-            trace::run(cli.trace)
+            diagnostics::init(&loaded.cli.trace.output);
+            trace::run(loaded, sources)
         }
     };
-    result.unwrap_or_else(|failure| {
-        diagnostics::say(format_args!("error: {failure}"));
-        ExitCode::from(failure.status())
-    })
+    result.unwrap_or_else(|failure| fail(&failure))
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    diagnostics::say(format_args!("error: {failure}"));
+    ExitCode::from(failure.status())
+}
+
+fn check_config(file: &Path) -> Result<ExitCode, Failure> {
+    let (loaded, text) = config::check(file).map_err(|error| Failure::Usage(error.brief()))?;
+    trace::check(&loaded.cli.trace)?;
+    print(text.as_bytes())
 }
 
 fn list(listing: &Listing) -> Result<ExitCode, Failure> {

@@ -20,29 +20,43 @@ use crate::{
 /// Width of a table that goes to no terminal.
 const WIDTH: usize = 120;
 
+/// The destinations, each with its format.
+pub fn writes(options: &args::Output) -> Vec<(Format, Destination)> {
+    let each = options.write.iter();
+    each.map(|write| (write.format.unwrap_or(options.output), write.destination.clone())).collect()
+}
+
 /// Opens every destination, for lines of that run.
 pub fn open(
     options: &args::Output,
     run: RunId,
     mut spool: Option<&mut Spool>,
 ) -> Result<Vec<Output>, Failure> {
-    options
-        .write
+    writes(options)
         .iter()
-        .map(|write| {
-            let mut sink = Sink::open(&write.destination, run).map_err(Failure::Sink)?;
-            let format = write.format.unwrap_or(options.output);
-            if let Some(spool) = &mut spool {
-                // What auto is where no terminal is.
-                let name = if format == Format::Auto { Format::Json } else { format };
-                let name = name.to_possible_value();
-                let name = name.as_ref().map_or("json", PossibleValue::get_name);
-                let label = format!("{name}={}", write.destination);
-                sink = sink.spooled(spool, &label).map_err(Failure::Sink)?;
-            }
-            Ok(Output::new(sink, encoder(format, options.color, &write.destination)))
+        .map(|(format, destination)| {
+            open_one((*format, destination), options.color, run, spool.as_deref_mut())
         })
         .collect()
+}
+
+/// Opens one.
+pub fn open_one(
+    (format, destination): (Format, &Destination),
+    color: ColorChoice,
+    run: RunId,
+    spool: Option<&mut Spool>,
+) -> Result<Output, Failure> {
+    let mut sink = Sink::open(destination, run).map_err(Failure::Sink)?;
+    if let Some(spool) = spool {
+        // What auto is where no terminal is.
+        let name = if format == Format::Auto { Format::Json } else { format };
+        let name = name.to_possible_value();
+        let name = name.as_ref().map_or("json", PossibleValue::get_name);
+        let label = format!("{name}={destination}");
+        sink = sink.spooled(spool, &label).map_err(Failure::Sink)?;
+    }
+    Ok(Output::new(sink, encoder(format, color, destination)))
 }
 
 fn encoder(format: Format, color: ColorChoice, destination: &Destination) -> Encoder {

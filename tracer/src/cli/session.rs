@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsString,
+    os::fd::OwnedFd,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -20,15 +21,14 @@ use super::{
     notify::Manager,
     output,
     pace::Pace,
+    reload::Reload,
     signals::Signals,
 };
-#[cfg(feature = "metrics")]
-use crate::source::Verified;
 use crate::{
     encode::{Encoder, table::escape},
     filter::pushdown::Divided,
     health::Counts,
-    pipeline::Pipeline,
+    pipeline::{Change, Pipeline},
     process,
     source::{Hook, Live, Running, Shape, Stopped},
 };
@@ -47,6 +47,7 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// Everything that is at work while tracing.
 pub struct Session {
     pub live: Live,
+    pub reload: Reload,
     pub pipeline: Pipeline,
     pub signals: Signals,
     pub manager: Manager,
@@ -126,7 +127,8 @@ impl Session {
         self.finish(stop)
     }
 
-    fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
+    /// What wakes the loop.
+    fn poll(&self) -> Result<OwnedFd, Failure> {
         let runtime = |error: rustix::io::Errno| Failure::Runtime(error.to_string());
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(runtime)?;
         // Edge-triggered: the ring is readable whenever it holds anything, and what
@@ -146,6 +148,11 @@ impl Session {
                 let _ = epoll::add(&poll, reader, closed, epoll::EventFlags::empty());
             }
         }
+        Ok(poll)
+    }
+
+    fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
+        let mut poll = self.poll()?;
         #[cfg(feature = "metrics")]
         self.publish(&self.counts()?);
         let mut reported = Instant::now();
@@ -153,6 +160,7 @@ impl Session {
         let mut events = Vec::with_capacity(4);
         // There is more in the ring than the last drain took.
         let mut more = false;
+        let mut reloading = false;
         loop {
             events.clear();
             let tick = match self.pipeline.has_room() {
@@ -164,7 +172,7 @@ impl Session {
             let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(tick.subsec_nanos()) };
             match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&tick)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(runtime(error)),
+                Err(error) => return Err(Failure::Runtime(error.to_string())),
             }
             if events.iter().any(|event| event.data.u64() == 1) {
                 return Ok(Stop::Closed);
@@ -176,7 +184,16 @@ impl Session {
             if self.signals.take_hangup() {
                 self.manager.reloading();
                 self.pipeline.attend();
+                self.reload.ask();
+                reloading = true;
+            }
+            if let Some(change) = self.reload.take() {
+                self.change(change)?;
+                poll = self.poll()?;
+            }
+            if reloading && !self.reload.is_under_way() {
                 self.manager.reloaded();
+                reloading = false;
             }
             // Looked at before draining: what was written before COMMAND ended is
             // in the ring by now.
@@ -194,11 +211,7 @@ impl Session {
             if due || asked || self.max_loss.is_some() || self.manager.is_due(now) {
                 let counts = self.counts()?;
                 self.manager.alive(&counts, now);
-                if let Some(most) = self.max_loss
-                    && counts.lost.total > most
-                {
-                    return Err(Failure::Loss { lost: counts.lost.total, most });
-                }
+                self.check_loss(&counts)?;
                 if due {
                     self.pipeline.report_loss(&counts);
                     reported = now;
@@ -262,36 +275,38 @@ impl Session {
         }
     }
 
+    /// Puts a change in place that was read from the configuration.
+    fn change(&mut self, change: Change) -> Result<(), Failure> {
+        let says = match change.changes.as_slice() {
+            [] => "nothing has changed".to_owned(),
+            changes => changes.join("; "),
+        };
+        if !change.changes.is_empty() {
+            let counts = self.counts()?;
+            self.pipeline.change(change, &counts);
+        }
+        diagnostics::say(format_args!("reloaded: {says}"));
+        Ok(())
+    }
+
+    /// Whether more was lost than may be.
+    fn check_loss(&self, counts: &Counts) -> Result<(), Failure> {
+        let lost = self.pipeline.lost(counts);
+        match self.max_loss {
+            Some(most) if lost > most => Err(Failure::Loss { lost, most }),
+            _ => Ok(()),
+        }
+    }
+
     fn counts(&self) -> Result<Counts, Failure> {
         let mut counts = self.pipeline.counts(&self.live.stats()?, self.live.missed());
         counts.runs_left_out = self.live.left_out();
         Ok(counts)
     }
 
-    /// Says how things stand to whoever asks.
-    #[cfg(feature = "metrics")]
-    fn publish(&mut self, counts: &Counts) {
-        use crate::metrics::{Program, Snapshot};
-        let Some(board) = &self.board else { return };
-        let program = |verified: &Verified| {
-            let (runs, time) = verified.runs();
-            Program { name: verified.program, target: verified.target.clone(), runs, time }
-        };
-        board.publish(Snapshot {
-            hook: self.live.plan().hook.name(),
-            kernel: self.live.kernel().to_owned(),
-            counts: counts.clone(),
-            destinations: self.pipeline.standing(counts),
-            results: self.pipeline.results(),
-            ring_fullest: self.pace.take_fullest() as u64,
-            ring_size: self.rings.size().into(),
-            programs: self.live.verified().iter().map(program).collect(),
-        });
-    }
-
     /// The summary: a line, and one more for each destination where it is not the same.
     fn sum_up(&self, counts: &Counts) {
-        diagnostics::say(format_args!("{counts}"));
+        diagnostics::say(format_args!("{}", self.pipeline.from_first(counts)));
         for (destination, counts) in self.pipeline.others(counts) {
             diagnostics::say(format_args!("{destination}: {counts}"));
         }
@@ -313,10 +328,11 @@ impl Session {
         let drained = self.drain_rest();
         self.pipeline.settle();
         let mut counts = self.counts()?;
-        if counts.seen() != counts.kernel_seen {
+        let first = self.pipeline.from_first(&counts);
+        if first.seen() != first.kernel_seen {
             log::error!(
-                "the accounting does not add up: the kernel side saw {} calls; {counts}",
-                counts.kernel_seen
+                "the accounting does not add up: the kernel side saw {} calls; {first}",
+                first.kernel_seen
             );
         }
         self.pipeline.report_loss(&counts);
@@ -353,11 +369,7 @@ impl Session {
         if let Some(failure) = self.pipeline.take_failure() {
             return Err(failure.into());
         }
-        if let Some(most) = self.max_loss
-            && counts.lost.total > most
-        {
-            return Err(Failure::Loss { lost: counts.lost.total, most });
-        }
+        self.check_loss(&counts)?;
         match (stop, self.command) {
             (Stop::CommandEnded, Some(command)) => command_status(command),
             _ => Ok(ExitCode::SUCCESS),

@@ -18,6 +18,22 @@ use signal_hook::{
     low_level::pipe,
 };
 
+/// Makes the descriptor readable.
+pub struct Wakers(UnixStream);
+
+impl Wakers {
+    /// Makes it readable now.
+    pub fn wake(&self) {
+        let _ = (&self.0).write(&[0]);
+    }
+
+    /// Something that makes it readable.
+    pub fn waker(&self) -> io::Result<impl Fn() + Send + Sync + 'static> {
+        let wake = Self(self.0.try_clone()?);
+        Ok(move || wake.wake())
+    }
+}
+
 /// The flags.
 pub struct Signals {
     stop: Arc<AtomicBool>,
@@ -52,12 +68,15 @@ impl Signals {
         Ok(signals)
     }
 
+    /// What makes the descriptor readable.
+    pub fn wakers(&self) -> io::Result<Wakers> {
+        self.wake.try_clone().map(Wakers)
+    }
+
     /// Something that makes the descriptor readable.
     pub fn waker(&self) -> io::Result<impl Fn() + Send + Sync + 'static> {
-        let wake = self.wake.try_clone()?;
-        Ok(move || {
-            let _ = (&wake).write(&[0]);
-        })
+        let wake = self.wakers()?;
+        Ok(move || wake.wake())
     }
 
     /// The descriptor.

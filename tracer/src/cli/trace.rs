@@ -20,13 +20,16 @@ use tracer_common::{
 
 use super::{
     Failure,
-    args::{self, Detail, Switch, Trace},
-    cgroup, confine, diagnostics,
+    args::{self, Detail, FilterIn, Switch, Trace},
+    cgroup,
+    config::{self, Loaded, Sources},
+    confine, diagnostics,
     notify::Manager,
     output,
     pace::Pace,
+    reload::{Reload, Reloader},
     session::Session,
-    signals::Signals,
+    signals::{Signals, Wakers},
 };
 #[cfg(feature = "metrics")]
 use crate::metrics;
@@ -34,7 +37,10 @@ use crate::{
     decode::Clock,
     encode::table::escape,
     event::RunId,
-    filter::pushdown::{self, Divided},
+    filter::{
+        Criteria,
+        pushdown::{self, Divided},
+    },
     health::{Run, Stream},
     pipeline::{Output, Pipeline},
     process::{self, Processes},
@@ -47,10 +53,13 @@ use crate::{
 const SPOOL: u64 = 1 << 30;
 
 /// Traces until a signal, a limit, a failure, or the end of COMMAND.
-pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
+pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
+    let Loaded { cli, matches, file, .. } = loaded;
+    let mut options = cli.trace;
     if let Some(program) = options.command.first() {
         find(program)?;
     }
+    check(&options)?;
     let detail = detail_of(&options.capture)?;
     let divided = divide(&options)?;
     log::info!("{}", divided.describe());
@@ -70,17 +79,8 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
 
     let mut filters = divided.kernel.clone();
     filters.pids.extend(command.as_ref().map(|command| (command.pid(), true)));
-    let wanted = match options.capture.hook {
-        args::Hook::Auto => None,
-        args::Hook::Fentry => Some(Hook::Fentry),
-        args::Hook::Kprobe => Some(Hook::Kprobe),
-        args::Hook::RawTracepoint => Some(Hook::RawTracepoint),
-        args::Hook::Tracepoint => Some(Hook::Tracepoint),
-    };
-    if options.select.events.is_empty() {
-        let seen = |event: &&Event| wanted.is_none_or(|hook| hook.sees(event));
-        options.select.events = EVENTS.iter().filter(seen).collect();
-    }
+    let wanted = hook(&options);
+    options.select.events = events(&options);
     let rings = Shape::new(options.capture.buffer, options.capture.rings)
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let captured = Options {
@@ -95,14 +95,13 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
         unrolled: false,
     };
     let (mut live, passed_over) = Live::attached(&captured, wanted)?;
-    let hook = live.plan().hook;
+    let taken = live.plan().hook;
     if !options.output.quiet {
-        say_which(hook, &passed_over);
+        say_which(taken, &passed_over);
     }
-    let hook = hook.name();
     let clock = Clock::now();
     let stream = Stream {
-        hook: hook.into(),
+        hook: taken.name().into(),
         kernel: live.kernel().to_owned(),
         events: options.select.events.iter().map(|event| event.name.into()).collect(),
         kernel_copies: (options.capture.detail == Detail::Full)
@@ -133,11 +132,31 @@ pub fn run(mut options: Trace) -> Result<ExitCode, Failure> {
     }
     // From here on no more rights are needed than those of draining; threads that are
     // started now have no others either.
-    confine::apply(&options, &live)?;
-    pipeline.outputs = queued(pipeline.outputs, &options, &signals)?;
+    let read = file.iter().flat_map(|file| config::places(file)).collect();
+    let granted = confine::apply(&options, &live, read)?;
+    let wakers = signals.wakers().map_err(|error| Failure::Runtime(error.to_string()))?;
+    let outputs = std::mem::take(&mut pipeline.outputs).into_iter();
+    let outputs = outputs.map(|output| queued(output, &options, &wakers));
+    pipeline.outputs = outputs.collect::<Result<_, _>>()?;
 
+    let reload = match file {
+        None => Reload::Never,
+        Some(_) => Reload::new(Reloader {
+            sources,
+            start: matches.clone(),
+            now: matches,
+            divided: divided.clone(),
+            events: options.select.events.clone(),
+            writes: output::writes(&options.output),
+            run: pipeline.origin.run_id(),
+            spool,
+            wakers,
+            granted,
+        }),
+    };
     let mut session = Session {
         live,
+        reload,
         pipeline,
         signals,
         manager,
@@ -178,36 +197,58 @@ fn answering(server: metrics::Server) -> Result<metrics::Board, Failure> {
     Ok(board)
 }
 
-/// The spool, where one is asked for.
-fn open_spool(options: &Trace) -> Result<Option<Spool>, Failure> {
-    let Some(path) = &options.spool else { return Ok(None) };
-    if !options.output.write.iter().any(|write| write.destination.may_be_away()) {
+/// The hook that is asked for, if it is a certain one.
+fn hook(options: &Trace) -> Option<Hook> {
+    match options.capture.hook {
+        args::Hook::Auto => None,
+        args::Hook::Fentry => Some(Hook::Fentry),
+        args::Hook::Kprobe => Some(Hook::Kprobe),
+        args::Hook::RawTracepoint => Some(Hook::RawTracepoint),
+        args::Hook::Tracepoint => Some(Hook::Tracepoint),
+    }
+}
+
+/// The events: those that are asked for, or all that the hook sees.
+pub fn events(options: &Trace) -> Vec<&'static Event> {
+    if !options.select.events.is_empty() {
+        return options.select.events.clone();
+    }
+    let hook = hook(options);
+    EVENTS.iter().filter(|event| hook.is_none_or(|hook| hook.sees(event))).collect()
+}
+
+/// What can be seen to be wrong with options before anything is done.
+pub fn check(options: &Trace) -> Result<(), Failure> {
+    detail_of(&options.capture)?;
+    let away = options.output.write.iter().any(|write| write.destination.may_be_away());
+    if options.spool.is_some() && !away {
         let says = "--spool is for destinations that may be away: no --write names one";
         return Err(Failure::Usage(says.to_owned()));
     }
+    let pids = &options.select.pid;
+    if options.follow && options.command.is_empty() && pids.iter().all(|term| term.negated) {
+        return Err(Failure::Usage("--follow needs a --pid that is not negated".to_owned()));
+    }
+    Ok(())
+}
+
+/// The spool, where one is asked for.
+fn open_spool(options: &Trace) -> Result<Option<Spool>, Failure> {
+    let Some(path) = &options.spool else { return Ok(None) };
     let spool = Spool::open(path, options.spool_size.unwrap_or(SPOOL));
     spool.map(Some).map_err(|error| {
         Failure::Runtime(format!("cannot use the spool {}: {error}", path.display()))
     })
 }
 
-/// Puts a queue before each destination.
-fn queued(
-    outputs: Vec<Output>,
-    options: &Trace,
-    signals: &Signals,
-) -> Result<Vec<Output>, Failure> {
+/// Puts a queue before a destination.
+pub fn queued(output: Output, options: &Trace, wakers: &Wakers) -> Result<Output, Failure> {
     let on_full = match options.on_full {
         args::OnFull::Drop => OnFull::Drop,
         args::OnFull::Block => OnFull::Block,
     };
-    outputs
-        .into_iter()
-        .map(|output| {
-            let wake = signals.waker().map_err(|error| Failure::Runtime(error.to_string()))?;
-            output.queued(options.queue, on_full, Box::new(wake)).map_err(Failure::Sink)
-        })
-        .collect()
+    let wake = wakers.waker().map_err(|error| Failure::Runtime(error.to_string()))?;
+    output.queued(options.queue, on_full, Box::new(wake)).map_err(Failure::Sink)
 }
 
 /// What tells this run from another.
@@ -271,14 +312,25 @@ fn detail_of(capture: &args::Capture) -> Result<detail::Detail, Failure> {
     Ok(detail::Detail::full(payload))
 }
 
-fn divide(options: &Trace) -> Result<Divided, Failure> {
+/// Which calls are wanted.
+pub fn criteria(options: &Trace) -> Result<Criteria, Failure> {
     let mut criteria = output::criteria(&options.select);
     criteria.cgroups = cgroup::resolve(&options.select.cgroup)?;
-    let follow = options.follow || !options.command.is_empty();
-    if follow && options.command.is_empty() && criteria.pids.iter().all(|term| term.negated) {
-        return Err(Failure::Usage("--follow needs a --pid that is not negated".to_owned()));
-    }
-    Ok(pushdown::divide(criteria, follow))
+    Ok(criteria)
+}
+
+/// Whether children are traced too.
+pub fn follows(options: &Trace) -> bool {
+    options.follow || !options.command.is_empty()
+}
+
+/// The same, divided between the kernel and the daemon.
+pub fn divide(options: &Trace) -> Result<Divided, Failure> {
+    let divide = match options.filter_in {
+        FilterIn::Kernel => pushdown::divide,
+        FilterIn::Daemon => pushdown::divide_for_daemon,
+    };
+    Ok(divide(criteria(options)?, follows(options)))
 }
 
 /// Children that were there before the programs were attached. Children of theirs

@@ -1,6 +1,7 @@
 //! What of the criteria the kernel decides. The only place that knows what it can.
 
 mod checks;
+mod covers;
 
 use tracer_common::record::COMM_LEN;
 
@@ -25,7 +26,10 @@ impl Divided {
     /// The options and conditions by where they are decided, for diagnostics.
     pub fn describe(&self) -> String {
         let options = [
+            ("pid", !self.user.pids.is_empty()),
+            ("tid", !self.user.tids.is_empty()),
             ("ppid", !self.user.ppids.is_empty()),
+            ("uid", !self.user.uids.is_empty()),
             ("comm", !self.user.comms.is_empty()),
             ("exe", !self.user.exes.is_empty()),
             ("container", !self.user.containers.is_empty()),
@@ -104,6 +108,19 @@ pub fn divide(criteria: Criteria, follow: bool) -> Divided {
         },
         by_kernel,
     }
+}
+
+/// Leaves to the daemon what it can decide as well: what is asked for can then change. What
+/// it can't are cgroups, whose children it does not know, and processes that are followed.
+pub fn divide_for_daemon(criteria: Criteria, follow: bool) -> Divided {
+    let mut kernel =
+        KernelFilters { cgroups: included(&criteria.cgroups), follow, ..KernelFilters::default() };
+    let mut user = Criteria { cgroups: Vec::new(), ..criteria };
+    if follow {
+        kernel.pids = included(&std::mem::take(&mut user.pids));
+    }
+    let options = [("pid", follow), ("cgroup", !kernel.cgroups.is_empty())];
+    Divided { by_kernel: used(&options).collect(), kernel, user }
 }
 
 /// Makes a condition one of the kernel's filters, if it has that.

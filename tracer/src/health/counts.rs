@@ -216,7 +216,8 @@ impl Counts {
         self
     }
 
-    pub(super) fn since(&self, earlier: &Self) -> Self {
+    /// What has become of them since an earlier time.
+    pub fn since(&self, earlier: &Self) -> Self {
         Self {
             waiting: self.waiting,
             // What a spool took may be refused later.

@@ -24,6 +24,8 @@ pub enum Kind {
     Loss,
     /// Totals since the start.
     End,
+    /// Filters or destinations were changed; totals since the start.
+    Reload,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Start => "start",
             Self::Loss => "loss",
             Self::End => "end",
+            Self::Reload => "reload",
         }
     }
 }
@@ -107,12 +110,15 @@ pub struct Report {
     pub time: Timestamp,
     /// The counts since the last report of a loss, or since the start.
     pub counts: Counts,
+    /// What was changed, by a reload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 impl Report {
     /// Of what happened since `earlier`, as of now.
     pub fn new(kind: Kind, now: &Counts, earlier: &Counts) -> Self {
-        Self { kind, time: Timestamp::now(), counts: now.since(earlier) }
+        Self { kind, time: Timestamp::now(), counts: now.since(earlier), changes: Vec::new() }
     }
 }
 
@@ -176,6 +182,9 @@ pub struct Health {
     /// Children that could not be followed.
     #[serde(skip_serializing_if = "is_zero")]
     follow_no_room: u64,
+    /// What was changed, for people; in records of a reload.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<String>,
     /// Each CPU that lost any; in the end record, each that saw any.
     by_cpu: Vec<ByCpu>,
     #[serde(skip)]
@@ -189,11 +198,11 @@ fn time<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 impl Health {
     /// The record of a report.
     pub fn new(run_id: RunId, seq: u64, stream: &Stream, report: &Report) -> Self {
-        let Report { kind, time, ref counts } = *report;
+        let Report { kind, time, ref counts, ref changes } = *report;
         let by_cpu = counts.by_cpu.iter().enumerate();
         let told = |on_cpu: &OnCpu| match kind {
             Kind::End => on_cpu.seen() > 0,
-            Kind::Start | Kind::Loss => on_cpu.lost.total > 0,
+            Kind::Start | Kind::Loss | Kind::Reload => on_cpu.lost.total > 0,
         };
         Self {
             schema: SCHEMA,
@@ -214,6 +223,7 @@ impl Health {
             return_missed: counts.return_missed,
             runs_left_out: counts.runs_left_out,
             follow_no_room: counts.follow_no_room,
+            changes: changes.clone(),
             by_cpu: by_cpu
                 .filter(|(_, on_cpu)| told(on_cpu))
                 .map(|(cpu, on_cpu)| ByCpu::new(cpu, on_cpu))

@@ -5,13 +5,13 @@ use tracer_common::stats::Stats;
 
 use super::{Output, Pipeline};
 use crate::{
-    health::{Counts, Health, Kind, Lost, OnCpu, Report, Run},
+    health::{Counts, Health, Kind, Lost, OnCpu, Origin, Report, Run},
     sink::Destination,
 };
 
 impl Pipeline {
     /// What has become of the calls that the kernel's counters know, and of those that
-    /// the kernel let go by, as it looks from the first destination.
+    /// the kernel let go by, before they came to a destination.
     pub fn counts(&self, per_cpu: &[Stats], missed: u64) -> Counts {
         let mut total = Stats::default();
         per_cpu.iter().for_each(|stats| total.add(stats));
@@ -20,7 +20,7 @@ impl Pipeline {
             filtered: self.filtered.of(cpu) + stats.filtered,
             lost: Lost::new(stats, 0, 0),
         };
-        let counts = Counts {
+        Counts {
             filtered: self.filtered.total() + total.filtered,
             lost: Lost::new(&total, missed, self.malformed),
             unfinished: total.begun.saturating_sub(total.ended),
@@ -31,8 +31,12 @@ impl Pipeline {
             follow_no_room: total.follow_no_room,
             by_cpu: per_cpu.iter().enumerate().map(on_cpu).collect(),
             ..Counts::default()
-        };
-        self.outputs.first().map_or(counts.clone(), |output| output.counts(counts))
+        }
+    }
+
+    /// The same as it looks from the first destination.
+    pub fn from_first(&self, counts: &Counts) -> Counts {
+        self.outputs.first().map_or_else(|| counts.clone(), |output| output.counts(counts))
     }
 
     /// The first line of the stream: everything is attached.
@@ -45,7 +49,7 @@ impl Pipeline {
     /// room: they share their numbers, so those that lost nothing are told so. Where there
     /// is no room, a later report has it.
     pub fn report_loss(&mut self, counts: &Counts) {
-        let now: Vec<_> = self.outputs.iter().map(|output| output.counts(counts.clone())).collect();
+        let now: Vec<_> = self.outputs.iter().map(|output| output.counts(counts)).collect();
         let is_news = |(output, now): (&Output, &Counts)| {
             output.sink.has_reserve()
                 && (now.lost.total > output.reported.lost.total
@@ -54,7 +58,7 @@ impl Pipeline {
         if !self.outputs.iter().zip(&now).any(is_news) {
             return;
         }
-        log::warn!("calls were lost; so far {counts}");
+        log::warn!("calls were lost; so far {}", self.from_first(counts));
         let time = Timestamp::now();
         let told = self.outputs.iter_mut().zip(now).map(|(output, now)| {
             output.sink.has_reserve().then(|| {
@@ -71,7 +75,7 @@ impl Pipeline {
     pub fn ended(&mut self, counts: &Counts) {
         let (time, nothing) = (Timestamp::now(), Counts::default());
         let report = |output: &Output| {
-            let now = output.counts(counts.clone());
+            let now = output.counts(counts);
             Some(Report { time, ..Report::new(Kind::End, &now, &nothing) })
         };
         let told: Vec<_> = self.outputs.iter().map(report).collect();
@@ -85,28 +89,25 @@ impl Pipeline {
     }
 
     /// Puts reports into the streams that have one; the recording's is the first one's.
-    fn report_each(&mut self, told: &[Option<Report>], run: Option<Run>) {
+    pub(super) fn report_each(&mut self, told: &[Option<Report>], run: Option<Run>) {
         if !self.health {
             return;
         }
         if let Some(Some(report)) = told.first() {
-            let kept = self.recording.as_mut().map_or(Ok(()), |recording| recording.health(report));
-            self.kept(kept);
+            self.record_report(report);
         }
         self.write_recording();
         let seq = self.next_seq();
-        for (Output { sink, encoder, .. }, report) in self.outputs.iter_mut().zip(told) {
+        for (output, report) in self.outputs.iter_mut().zip(told) {
             let Some(report) = report else { continue };
-            let mut health = Health::new(self.origin.run_id(), seq, &self.origin.stream, report);
-            if let Some(run) = &run {
-                health = health.of_run(run.clone());
-            }
-            sink.flush_with(seq, |out| {
-                if let Err(error) = encoder.health(&health, &self.origin, out) {
-                    log::error!("health record: {error}");
-                }
-            });
+            output.report(report, seq, &self.origin, run.as_ref());
         }
+    }
+
+    /// Keeps a report in the recording.
+    pub(super) fn record_report(&mut self, report: &Report) {
+        let kept = self.recording.as_mut().map_or(Ok(()), |recording| recording.health(report));
+        self.kept(kept);
     }
 
     /// How each destination stands.
@@ -116,7 +117,7 @@ impl Pipeline {
             let standing = output.sink.standing();
             crate::metrics::At {
                 name: output.sink.destination().to_string(),
-                counts: output.counts(counts.clone()),
+                counts: output.counts(counts),
                 failed: output.sink.is_over(),
                 queue_limit: standing.limit,
                 lag: standing.lag,
@@ -133,19 +134,33 @@ impl Pipeline {
         &'a self,
         counts: &'a Counts,
     ) -> impl Iterator<Item = (&'a Destination, Counts)> {
+        let first = self.from_first(counts);
         let others = self.outputs.iter().skip(1);
-        let at =
-            move |output: &'a Output| (output.sink.destination(), output.counts(counts.clone()));
+        let at = move |output: &'a Output| (output.sink.destination(), output.counts(counts));
         others
             .map(at)
-            .filter(|(_, other)| other.lost != counts.lost || other.emitted != counts.emitted)
+            .filter(move |(_, other)| other.lost != first.lost || other.emitted != first.emitted)
     }
 }
 
 impl Output {
-    /// The counts as they look from here.
-    fn counts(&self, counts: Counts) -> Counts {
+    /// Puts a report into its stream, as the line of that number.
+    pub(super) fn report(&mut self, report: &Report, seq: u64, origin: &Origin, run: Option<&Run>) {
+        let mut health = Health::new(origin.run_id(), seq, &origin.stream, report);
+        if let Some(run) = run {
+            health = health.of_run(run.clone());
+        }
+        let Self { sink, encoder, .. } = self;
+        sink.flush_with(seq, |out| {
+            if let Err(error) = encoder.health(&health, origin, out) {
+                log::error!("health record: {error}");
+            }
+        });
+    }
+
+    /// The counts as they look from here, since it was opened.
+    pub(super) fn counts(&self, counts: &Counts) -> Counts {
         let (outcome, waiting) = self.sink.outcome();
-        counts.at(&outcome, waiting)
+        counts.since(&self.opened).at(&outcome, waiting)
     }
 }

@@ -103,7 +103,7 @@ impl Tally {
     fn adjust(&mut self, report: &mut Report) {
         let since = match report.kind {
             Kind::Loss => std::mem::replace(&mut self.reported, self.fewer.clone()),
-            Kind::Start | Kind::End => Vec::new(),
+            Kind::Start | Kind::End | Kind::Reload => Vec::new(),
         };
         let since = since.into_iter().chain(std::iter::repeat(0));
         let fewer: Vec<_> = self.fewer.iter().zip(since).map(|(now, then)| now - then).collect();

@@ -89,6 +89,21 @@ impl Reach {
         !matches!(&self.ports, Ports::These(ports) if ports.is_empty())
     }
 
+    /// Whether what another one takes to be reached can be reached by this one as well. Files
+    /// are not looked at: they can be opened or not.
+    pub fn covers(&self, other: &Self) -> bool {
+        let ports = match (&self.ports, &other.ports) {
+            (Ports::Any, _) => true,
+            (Ports::These(_), Ports::Any) => false,
+            (Ports::These(ours), Ports::These(theirs)) => theirs.is_subset(ours),
+        };
+        let read = |path: &PathBuf| self.read.iter().any(|ours| path.starts_with(ours));
+        ports
+            && (self.names || !other.names)
+            && (other.sockets.is_empty() || !self.sockets.is_empty())
+            && other.read.iter().all(read)
+    }
+
     /// With that of another.
     pub fn and(mut self, other: Self) -> Self {
         self.files.extend(other.files);

@@ -1,6 +1,6 @@
 //! What is known of one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     line::Own,
@@ -16,6 +16,8 @@ use crate::{
 const FIRST: u64 = 1;
 /// Gaps that are listed.
 const MOST_GAPS: usize = 20;
+/// Starts and ends that are kept of each.
+const MOST_PLACES: usize = 1024;
 /// Names of events that are kept apart.
 const MOST_NAMES: usize = 64;
 /// Bytes of a name or time that are kept.
@@ -28,13 +30,24 @@ pub struct Run {
     duplicates: u64,
     events: BTreeMap<String, u64>,
     started: Option<Started>,
-    has_start: bool,
-    /// By the end record.
-    total: Option<Lost>,
+    /// Where the stream began: at its first line, or where its destination was added.
+    starts: BTreeSet<u64>,
+    /// Where it ended, likewise.
+    ends: BTreeSet<u64>,
+    /// By the end records together.
+    total: Lost,
     /// By the loss records together.
     losses: Lost,
     first_time: String,
     last_time: String,
+}
+
+/// Keeps a place, of a bounded number.
+fn note(places: &mut BTreeSet<u64>, seq: u64) {
+    if places.len() >= MOST_PLACES {
+        places.pop_first();
+    }
+    places.insert(seq);
 }
 
 fn short(text: &str) -> String {
@@ -65,7 +78,7 @@ impl Run {
         match own.kind {
             None => self.event(&own.event),
             Some(Kind::Start) => {
-                self.has_start = true;
+                note(&mut self.starts, own.seq);
                 self.started = own.run.as_ref().map(|run| Started {
                     boot_id: short(&run.boot_id),
                     pid: run.pid,
@@ -74,7 +87,11 @@ impl Run {
                 });
             }
             Some(Kind::Loss) => self.losses = self.losses.plus(own.lost.unwrap_or_default()),
-            Some(Kind::End) => self.total = Some(own.lost.unwrap_or_default()),
+            Some(Kind::End) => {
+                note(&mut self.ends, own.seq);
+                self.total = self.total.plus(own.lost.unwrap_or_default());
+            }
+            Some(Kind::Reload) => {}
         }
     }
 
@@ -93,14 +110,21 @@ impl Run {
         let mut gaps = Vec::new();
         let (mut missing, mut gap_count) = (0_u64, 0);
         for (first, last) in self.seen.gaps(FIRST) {
+            // The destination was not there then: what follows is its start, and what came
+            // before is its end, if there is anything.
+            let ended = first == FIRST || self.ends.contains(&(first - 1));
+            if ended && self.starts.contains(&(last.saturating_add(1))) {
+                continue;
+            }
             gap_count += 1;
             missing = missing.saturating_add((last - first).saturating_add(1));
             if gaps.len() < MOST_GAPS {
                 gaps.push(Gap { first, last });
             }
         }
-        let (has_start, has_end) = (self.has_start, self.total.is_some());
-        let lost = self.total.unwrap_or(self.losses);
+        let has_start = !self.starts.is_empty();
+        let has_end = self.ends.last() > self.starts.last();
+        let lost = if self.total.total >= self.losses.total { self.total } else { self.losses };
         let undeclared = missing.saturating_sub(lost.queue_full.saturating_add(lost.sink));
         RunReport {
             run_id,

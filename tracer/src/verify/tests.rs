@@ -159,3 +159,33 @@ fn what_is_too_scattered_to_keep_is_an_error() {
         .try_for_each(|i| verifier.line("f", i, event(1, 2 * i).as_bytes()));
     assert!(matches!(result, Err(VerifyError::TooScattered(_))));
 }
+
+/// A destination that was added and taken out twice: each line of its own is missed, and none
+/// from when it was not there.
+#[test]
+fn what_lies_between_an_end_and_a_start_is_not_missed() {
+    let part = |from: u64| {
+        let mut lines = vec![health(1, from, "start", NONE)];
+        lines.extend((from + 1..from + 4).map(|seq| event(1, seq)));
+        lines.push(health(1, from + 4, "end", NONE));
+        lines
+    };
+    let lines = [part(5), part(20)].concat();
+    let report = verified(&lines, false);
+    assert!(report.complete, "{report}");
+    assert_eq!((report.runs[0].missing, report.runs[0].events), (0, 6));
+    for without in 0..lines.len() {
+        let mut less = lines.clone();
+        less.remove(without);
+        assert!(!verified(&less, false).complete, "without {}", lines[without]);
+    }
+    // Loss that either part declares counts.
+    let mut lossy = lines.clone();
+    lossy[4] = health(1, 9, "end", r#""total":2,"queue_full":2"#);
+    let report = verified(&lossy, false);
+    assert_eq!((report.complete, report.runs[0].lost.total), (false, 2), "{report}");
+    // While it is there again.
+    let again = [lines, vec![health(1, 40, "start", NONE), event(1, 41)]].concat();
+    assert!(!verified(&again, false).complete);
+    assert!(verified(&again, true).complete);
+}

@@ -51,7 +51,8 @@ fn report(kind: Kind, [emitted, filtered, lost]: [u64; 3], nanosecond: i128) -> 
     let by_cpu = vec![OnCpu { emitted, filtered, lost }];
     let counts = Counts { emitted, filtered, lost, by_cpu, ..Counts::default() };
     let second = "2026-11-21T00:11:44Z".parse::<Timestamp>().unwrap().as_nanosecond();
-    Report { kind, time: Timestamp::from_nanosecond(second + nanosecond).unwrap(), counts }
+    let time = Timestamp::from_nanosecond(second + nanosecond).unwrap();
+    Report { kind, time, counts, changes: Vec::new() }
 }
 
 /// start, a program image and its call, a call that /proc was asked about, one that was

@@ -192,7 +192,7 @@ pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
     if let Some(only) = only {
         for Hook { name, .. } in HOOKS {
             if missing(guest.name, name).is_none() {
-                let _ = write!(plan, "section {name}\nenv TRACER_HOOK={name}\n");
+                let _ = write!(plan, "section {name}\nenv TRACER_TEST_HOOK={name}\n");
                 let _ = writeln!(plan, "suite /guest/native {only}");
             }
         }
@@ -202,7 +202,7 @@ pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
         let file = format!("/tmp/{name}.json");
         let _ = write!(
             plan,
-            "section {name}\nenv TRACER_HOOK={name}\nenv TRACER_TEST_SHARED={file}\n\
+            "section {name}\nenv TRACER_TEST_HOOK={name}\nenv TRACER_TEST_SHARED={file}\n\
              tracer /guest/tracer --hook {name} -o json -w file:{file}\n\
              suite /guest/native calls::"
         );
@@ -221,7 +221,7 @@ pub fn plan(guest: &Guest, has_compat: bool, only: Option<&str>) -> String {
             let _ = writeln!(plan, "suite /guest/native {tests}{alone}");
         }
     }
-    let hook = format!("env TRACER_HOOK={OPTIONS_HOOK}");
+    let hook = format!("env TRACER_TEST_HOOK={OPTIONS_HOOK}");
     let _ = write!(plan, "section options\n{hook}\nsuite /guest/native options::");
     for row in left_out(guest.name) {
         let test = |test: &&str| plan += &format!(" --skip options::{}::{test}", row.module);
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn the_plan_of_some_tests() {
         let plan = super::plan(&GUESTS[1], false, Some("copies"));
-        let wanted = "section kprobe\nenv TRACER_HOOK=kprobe\nsuite /guest/native copies\n";
+        let wanted = "section kprobe\nenv TRACER_TEST_HOOK=kprobe\nsuite /guest/native copies\n";
         assert!(plan.contains(wanted), "{plan}");
         assert!(!plan.contains("tracer /guest/tracer"), "{plan}");
     }

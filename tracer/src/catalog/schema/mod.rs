@@ -54,7 +54,12 @@ pub fn health() -> Value {
         "then": {"required": ["run"]},
         "else": {"properties": {"run": false}},
     });
-    at(&mut schema, "").insert("allOf".into(), json!([run]));
+    let changes = json!({
+        "if": {"properties": {"kind": {"const": "reload"}}},
+        "then": {"required": ["changes"]},
+        "else": {"properties": {"changes": false}},
+    });
+    at(&mut schema, "").insert("allOf".into(), json!([run, changes]));
     sorted(schema)
 }
 
