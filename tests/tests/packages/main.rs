@@ -125,6 +125,11 @@ fn it_runs_as_the_unit_says(root: &Root) {
     let logs = root.path("var/log/private/tracer");
     let unit = Unit::read(root);
     unit.folders(root);
+    // Files are set aside sooner, in the settings that the package brought.
+    let settings = root.path("/etc/tracer/tracer.toml");
+    let text = fs::read_to_string(&settings).expect("installed settings");
+    assert!(text.contains("size=100M"), "{text}");
+    fs::write(&settings, text.replace("size=100M", "size=512K")).expect("our own root");
     let socket = logs.join("notify");
     let manager = UnixDatagram::bind(&socket).expect("a short path");
     manager.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
@@ -183,6 +188,7 @@ fn it_runs_as_the_unit_says(root: &Root) {
 /// Removed, it leaves what its owner may want again; purged, it leaves nothing.
 fn it_goes(root: &Root, before: &root::Listing) {
     let settings = root.path("/etc/tracer/conf.d/own.toml");
+    // Not read any more.
     fs::write(&settings, "verbose = 1\n").expect("its folder");
     root.run(&["dpkg", "--remove", "tracer"]);
     for gone in ["/usr/bin/tracer", "/usr/lib/systemd/system/tracer.service"] {
@@ -190,6 +196,8 @@ fn it_goes(root: &Root, before: &root::Listing) {
     }
     let wants = root.path("/etc/systemd/system/multi-user.target.wants/tracer.service");
     assert!(wants.symlink_metadata().is_err(), "its link is gone");
+    let changed = fs::read_to_string(root.path("/etc/tracer/tracer.toml")).expect("kept");
+    assert!(changed.contains("size=512K"), "what its owner changed stays");
     assert!(settings.exists() && root.path("var/log/private/tracer/events.json").exists());
     root.run(&["dpkg", "--purge", "tracer"]);
     let after = root.listing();
