@@ -8,6 +8,7 @@
 //! | `run` | [`run`] | builds the tracer and runs it as root |
 //! | `dist` | [`dist`] | makes the packages, with all that goes into them |
 //! | `bench` | [`bench`] | what the tracer costs, beside what others cost |
+//! | `soak` | [`soak`] | the tracer as a service under mixed load, for long |
 //! | `fuzz` | [`fuzz`] | the parsers under libFuzzer |
 //! | `test` | [`test`] | every test group, with named skips; [`guest`] kernels among them |
 //!
@@ -27,6 +28,7 @@ mod privilege;
 mod run;
 mod setup;
 mod skip;
+mod soak;
 mod supply;
 mod test;
 mod workspace;
@@ -76,6 +78,8 @@ enum Chore {
     Dist(dist::Options),
     /// Measure what the tracer costs, as root: one table.
     Bench(bench::Options),
+    /// Trace as a service under mixed load for long, as root: what grows, and what is lost.
+    Soak(soak::Options),
     /// Fuzz the parsers with libFuzzer: all targets, or those named.
     Fuzz(fuzz::Options),
     /// Run the test groups; with names, only those.
@@ -119,6 +123,7 @@ fn dispatch(chore: Chore) -> Result<ExitCode> {
         Chore::Docs { check } => docs::main(&workspace, check),
         Chore::Dist(options) => dist::main(&workspace, &options),
         Chore::Bench(options) => bench::main(&workspace, &options),
+        Chore::Soak(options) => soak::main(&workspace, &options),
         Chore::Fuzz(options) => fuzz::main(&workspace, &options),
         Chore::Run { args } => run::main(&workspace, &args),
         Chore::Test { no_setup, guest, write_results, only, groups } => {
