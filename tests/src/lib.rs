@@ -14,6 +14,7 @@ pub mod cases;
 pub mod certificates;
 pub mod cgroup;
 pub mod child;
+pub mod clock;
 pub mod compare;
 pub mod compat;
 pub mod confine;

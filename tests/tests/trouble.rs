@@ -15,7 +15,7 @@ use tests::far::verify;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tracer::{self, Attached, Waiting};
-use tests::{hook, tools};
+use tests::{clock, hook, tools};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const CALLS: u64 = 30_000;
@@ -152,26 +152,6 @@ fn a_folder_that_takes_no_files_for_a_while() {
     assert!(after - before > 5, "{before} {after}");
 }
 
-/// The wall clock is stepped by some seconds, back and forth, without end: a library before
-/// the tracer's does that, for it alone.
-const CLOCK: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdatomic.h>
-#include <time.h>
-int clock_gettime(clockid_t id, struct timespec *now)
-{
-    static int (*real)(clockid_t, struct timespec *);
-    static atomic_long calls;
-    if (!real)
-        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    int result = real(id, now);
-    if (result == 0 && id == CLOCK_REALTIME)
-        now->tv_sec += 7 * (atomic_fetch_add(&calls, 1) / 20 % 3 - 1);
-    return result;
-}
-"#;
-
 /// Files that are set aside have names of their own, and miss nothing.
 #[test]
 fn a_clock_that_is_stepped() {
@@ -179,12 +159,11 @@ fn a_clock_that_is_stepped() {
         return;
     }
     let folder = TempDir::new().expect("a temporary folder");
-    let [source, library, logs] =
-        ["clock.c", "clock.so", "logs"].map(|name| folder.path().join(name));
-    fs::write(&source, CLOCK).expect("our own folder");
-    if let Err(error) = tools::compile(&source, &library, &["-shared", "-fPIC"]) {
-        return skip("trouble a_clock_that_is_stepped", &error);
-    }
+    let logs = folder.path().join("logs");
+    let library = match clock::stepped(folder.path()) {
+        Ok(library) => library,
+        Err(error) => return skip("trouble a_clock_that_is_stepped", &error),
+    };
     fs::create_dir(&logs).expect("our own folder");
     let path = logs.join("events.json");
     let write = format!("file:{}?size=200K&every=1s", path.display());

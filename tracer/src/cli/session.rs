@@ -210,7 +210,7 @@ impl Session {
             let asked = self.signals.take_report();
             if due || asked || self.max_loss.is_some() || self.manager.is_due(now) {
                 let counts = self.counts()?;
-                self.manager.alive(&counts, now);
+                self.manager.alive(&self.pipeline.from_first(&counts), now);
                 self.check_loss(&counts)?;
                 if due {
                     self.pipeline.report_loss(&counts);
