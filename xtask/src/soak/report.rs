@@ -182,7 +182,7 @@ fn draw(
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 14))
         .margin(8)
-        .x_label_area_size(24)
+        .x_label_area_size(36)
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..end.max(0.1), 0.0..(most * 1.15).max(1.0))?;
     chart.configure_mesh().light_line_style(WHITE).x_desc("minutes").draw()?;

@@ -18,6 +18,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::frame;
+
 const PRIVATE: Mode = Mode::RWXU;
 const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// Of a segment: its number.
@@ -183,6 +185,39 @@ pub fn others(spool: &OwnedFd, used: &[String]) -> io::Result<Vec<(String, u64)>
         }
     }
     Ok(found)
+}
+
+/// What earlier runs have left behind: segments, and how many lines. Those that were
+/// delivered are done away with, and a frame that was under way when its tracer was killed
+/// is cut off.
+///
+/// # Errors
+/// Those of reading it.
+pub fn left_behind(
+    folder: &Folder,
+    cursor: Cursor,
+    label: &str,
+) -> io::Result<(BTreeMap<u64, u64>, u64)> {
+    let mut segments = folder.segments()?;
+    let (mut lines, last) = (0, segments.keys().next_back().copied());
+    for (number, length) in &mut segments {
+        if *number < cursor.segment {
+            folder.remove(*number);
+            continue;
+        }
+        let file = folder.segment(*number)?;
+        let start = if *number == cursor.segment { cursor.offset } else { 0 };
+        let (found, end) = frame::scan(&file, start, *length)?;
+        lines += found;
+        if end < *length && Some(*number) == last {
+            let torn = *length - end;
+            log::warn!("{label}: {torn} bytes at the end of the spool are torn, and cut off");
+            file.set_len(end)?;
+            *length = end;
+        }
+    }
+    segments.retain(|number, _| *number >= cursor.segment);
+    Ok((segments, lines))
 }
 
 fn segments(folder: &OwnedFd) -> io::Result<BTreeMap<u64, u64>> {

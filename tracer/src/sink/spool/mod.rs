@@ -160,7 +160,7 @@ impl Spooled {
     ) -> io::Result<Self> {
         let folder = Arc::new(folder);
         let cursor = folder.cursor();
-        let (segments, lines) = left_behind(&folder, cursor, label)?;
+        let (segments, lines) = folder::left_behind(&folder, cursor, label)?;
         if lines > 0 {
             log::warn!("{label}: {lines} lines of earlier runs are in the spool and go first");
         }
@@ -383,36 +383,6 @@ impl Drop for Spooled {
         self.close();
         self.give_up();
     }
-}
-
-/// What earlier runs have left behind: segments, and how many lines. Those that were
-/// delivered are done away with, and a frame that was under way when its tracer was killed
-/// is cut off.
-fn left_behind(
-    folder: &Folder,
-    cursor: folder::Cursor,
-    label: &str,
-) -> io::Result<(BTreeMap<u64, u64>, u64)> {
-    let mut segments = folder.segments()?;
-    let (mut lines, last) = (0, segments.keys().next_back().copied());
-    for (number, length) in &mut segments {
-        if *number < cursor.segment {
-            folder.remove(*number);
-            continue;
-        }
-        let file = folder.segment(*number)?;
-        let start = if *number == cursor.segment { cursor.offset } else { 0 };
-        let (found, end) = frame::scan(&file, start, *length)?;
-        lines += found;
-        if end < *length && Some(*number) == last {
-            let torn = *length - end;
-            log::warn!("{label}: {torn} bytes at the end of the spool are torn, and cut off");
-            file.set_len(end)?;
-            *length = end;
-        }
-    }
-    segments.retain(|number, _| *number >= cursor.segment);
-    Ok((segments, lines))
 }
 
 fn is_full(error: &io::Error) -> bool {
