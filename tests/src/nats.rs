@@ -188,15 +188,19 @@ impl Client {
         answer["state"]["messages"].as_u64().expect("a number")
     }
 
-    /// Waits until a stream has so many messages; returns how many it has.
+    /// Waits until a stream has so many messages, as long as more come; returns how many it
+    /// has.
     pub fn wait_messages(&mut self, stream: &str, messages: u64) -> u64 {
-        let deadline = Instant::now() + 3 * ANSWER;
+        let (mut had, mut since) = (0, Instant::now());
         loop {
             let now = self.messages(stream);
             if now >= messages {
                 return now;
             }
-            assert!(Instant::now() < deadline, "{stream} has {now} messages of {messages}");
+            if now > had {
+                (had, since) = (now, Instant::now());
+            }
+            assert!(since.elapsed() < 3 * ANSWER, "{stream} has {now} messages of {messages}");
             thread::sleep(Duration::from_millis(1));
         }
     }

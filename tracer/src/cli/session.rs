@@ -77,6 +77,9 @@ impl Session {
     pub fn attached(&mut self, options: &Trace, divided: &Divided) -> Result<(), Failure> {
         self.pipeline.started();
         self.pipeline.flush()?;
+        // Whoever reads that it is attached may ask at once.
+        #[cfg(feature = "metrics")]
+        self.publish(&self.counts()?);
         let events: Vec<_> = options.select.events.iter().map(|event| event.name).collect();
         let selected = divided.kernel.pids.iter().filter(|(_, include)| *include).count()
             + options.command.len().min(1);
@@ -153,8 +156,6 @@ impl Session {
 
     fn drain_until_stopped(&mut self) -> Result<Stop, Failure> {
         let mut poll = self.poll()?;
-        #[cfg(feature = "metrics")]
-        self.publish(&self.counts()?);
         let mut reported = Instant::now();
         let mut clock_read = Instant::now();
         let mut events = Vec::with_capacity(4);
