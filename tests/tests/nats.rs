@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::far::verify;
+use tests::far::{self, ended, verify};
 use tests::nats::Server;
 use tests::skip::require_root_bpf;
 use tests::stream::count;
@@ -32,17 +32,7 @@ fn destination(server: &Server, options: &str) -> String {
 
 /// A tracer of a flood of `CALLS` calls, which is still to be let go.
 fn flood(options: &[&str]) -> (Attached, Waiting) {
-    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
-    let own = ["--detail", "call", "--buffer", "64M", "--queue", "256M", "--pid", &waiting.pid()];
-    (Attached::start(&[options, &own].concat()), waiting)
-}
-
-/// Ends the tracer; returns what it said.
-fn ended(attached: Attached, code: i32) -> String {
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(code);
-    finished.stderr
+    far::flood(WORKLOAD, CALLS, options)
 }
 
 /// What a stream holds is a whole run with all calls, and nothing twice.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::verify;
+use tests::far::{self, ended, verify};
 use tests::nats::free_port;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
@@ -95,17 +95,7 @@ impl Receiver {
 
 /// A tracer of a flood of `CALLS` calls, which is still to be let go.
 fn flood(options: &[&str]) -> (Attached, Waiting) {
-    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &CALLS.to_string()]);
-    let own = ["--detail", "call", "--buffer", "64M", "--queue", "256M", "--pid", &waiting.pid()];
-    (Attached::start(&[options, &own].concat()), waiting)
-}
-
-/// Ends the tracer; returns what it said.
-fn ended(attached: Attached, code: i32) -> String {
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(code);
-    finished.stderr
+    far::flood(WORKLOAD, CALLS, options)
 }
 
 /// Down at the start, then unavailable for a while, killed twice in the middle, busy now
