@@ -171,7 +171,8 @@ impl Running {
         }
     }
 
-    fn said(&mut self) -> String {
+    /// What it has said on stderr so far.
+    pub fn said(&mut self) -> String {
         let now = Instant::now();
         while let Ok(Some(_)) = self.stderr.next(now) {}
         self.stderr.text()

@@ -3,7 +3,7 @@
 //! library's that the tracer uses.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -84,6 +84,16 @@ impl Server {
         let had = self.client(&json!({})).wait_messages(stream, messages);
         self.kill();
         had
+    }
+}
+
+/// What it said last, where a test fails.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some(running) = self.running.as_mut().filter(|_| thread::panicking()) else { return };
+        let said = running.said();
+        let last: Vec<_> = said.lines().rev().take(20).collect();
+        eprintln!("nats-server: {}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
     }
 }
 
@@ -205,36 +215,40 @@ impl Client {
         }
     }
 
-    /// All that a stream has.
-    pub fn read(&mut self, stream: &str) -> Vec<Message> {
+    /// All that a stream has, in parts that are asked for: a server lets go of a client that
+    /// does not keep up with what is pushed to it.
+    pub fn read(&mut self, stream: &str, mut each: impl FnMut(Message)) -> u64 {
+        const PART: u64 = 1000;
         let all = self.messages(stream);
-        let consumer = json!({"stream_name": stream, "config": {"deliver_subject": "inbox.read",
-            "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant"}});
+        let config = json!({"durable_name": "reader", "deliver_policy": "all",
+            "ack_policy": "none", "replay_policy": "instant"});
+        let consumer = json!({"stream_name": stream, "config": config});
+        self.ask(&format!("CONSUMER.DURABLE.CREATE.{stream}.reader"), &consumer);
         self.say("SUB inbox.read 2\r\n");
-        let text = consumer.to_string();
-        let length = text.len();
-        let create = format!("$JS.API.CONSUMER.CREATE.{stream} inbox.tests");
-        self.say(&format!("PUB {create} {length}\r\n{text}\r\n"));
-        let mut messages = Vec::new();
-        while (messages.len() as u64) < all {
-            // Its answer may come at any time.
-            let message = self.message();
-            if message.sid == "2" {
-                messages.push(message);
+        let mut read = 0;
+        while read < all {
+            let part = PART.min(all - read);
+            let text = json!({"batch": part}).to_string();
+            let (next, length) = (format!("CONSUMER.MSG.NEXT.{stream}.reader"), text.len());
+            self.say(&format!("PUB $JS.API.{next} inbox.read {length}\r\n{text}\r\n"));
+            for _ in 0..part {
+                let message = self.message();
+                assert_eq!(message.sid, "2", "nothing else was asked for");
+                each(message);
             }
+            read += part;
         }
-        messages
+        all
     }
 
     /// Writes what a stream has into a file, a line each; returns how many there are.
     pub fn read_into(&mut self, stream: &str, path: &Path) -> u64 {
-        let mut text = Vec::new();
-        let all = self.read(stream);
-        for message in &all {
-            text.extend_from_slice(&message.payload);
-            text.push(b'\n');
-        }
-        fs::write(path, text).expect("our own folder");
-        all.len() as u64
+        let mut file = BufWriter::new(fs::File::create(path).expect("our own folder"));
+        let all = self.read(stream, |message| {
+            file.write_all(&message.payload).expect("room");
+            file.write_all(b"\n").expect("room");
+        });
+        file.flush().expect("room");
+        all
     }
 }

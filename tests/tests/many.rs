@@ -28,10 +28,14 @@ fn many() -> u64 {
     asked.map_or(50_000, |text| text.parse().expect("TRACER_TEST_MANY is a number"))
 }
 
-/// A tracer of a flood that is about to begin, with a queue that holds all of it.
+/// A tracer of a flood that is about to begin, with a ring and a queue that hold all of it:
+/// how fast a destination is must not decide what is lost before it.
 fn flood(write: &str) -> (Attached, Waiting) {
     let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &many().to_string()]);
-    let own = ["--detail", "call", "--buffer", "256M", "--queue", "4G", "--pid", &waiting.pid()];
+    let buffer = (many() * 512).next_power_of_two().to_string();
+    let pid = waiting.pid();
+    let ring = ["--rings", "1", "--buffer", &buffer];
+    let own = [&ring[..], &["--detail", "call", "--queue", "4G", "--pid", &pid]].concat();
     (Attached::start(&[&["-w", write][..], &own].concat()), waiting)
 }
 

@@ -67,7 +67,8 @@ fn a_server_that_is_killed_stores_every_line_once() {
     let said = ended(attached, 0);
     assert_eq!(said.matches("delivering again").count(), 3, "{said}");
     assert_complete(&server, &json!({}));
-    let messages = server.client(&json!({})).read(STREAM);
+    let mut messages = Vec::new();
+    server.client(&json!({})).read(STREAM, |message| messages.push(message));
     let id = |line: &Value| {
         format!("Nats-Msg-Id: {}-{}\r\n", line["run_id"].as_str().expect("a run"), line["seq"])
     };

@@ -13,7 +13,7 @@ use crate::{
     config::config,
     copies,
     emit::{write_image, write_long, write_short},
-    gate,
+    gate, log,
     maps::{OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
     mem, pending,
     regs::Regs,
@@ -93,6 +93,7 @@ unsafe fn passes(thread: *const Thread) -> bool {
 pub fn no_room() {
     // SAFETY: fields of a live object.
     count(|stats| unsafe { [&raw mut (*stats).seen, &raw mut (*stats).pending_full] });
+    log::no_room();
 }
 
 /// A traced function returns, under a hook that sees no registers then. What was
@@ -264,6 +265,7 @@ fn unseen<R: Regs, L: Loop>(
         }
         if bits & flags::ENTRY_MISSED != 0 {
             count(|stats| [&raw mut (*stats).entry_missed]);
+            log::entry_missed();
         }
         (*call).requested_section.status = Status::NotCaptured as u8;
         if (*thread).fresh != 0 {

@@ -15,7 +15,7 @@ use crate::{
     abi::Matched,
     capture::count,
     config::config,
-    copies, exe, full,
+    copies, exe, full, log,
     maps::{RINGS, SCRATCH, Scratch, Thread},
     mem::{self, opaque},
     snapshot, socket, task,
@@ -422,6 +422,7 @@ unsafe fn count_call(thread: *mut Thread, written: bool) {
         }
         if !written {
             count(|stats| [&raw mut (*stats).ring_full]);
+            log::ring_full();
         }
     }
 }

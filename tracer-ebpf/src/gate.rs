@@ -8,6 +8,7 @@ use crate::{
     capture::count,
     checks,
     config::config,
+    log,
     maps::{CGROUPS, COMMS, LEFT_OUT, OVERFLOWS, PIDS, THREAD_COUNT, TIDS, UIDS},
     mem::probe,
     regs::Regs,
@@ -121,6 +122,7 @@ pub fn follow_child(child: *const u8) {
     if pid != parent && PIDS.insert(pid, verdict::INCLUDE, BPF_ANY.into()).is_err() {
         // SAFETY: a field of a live object.
         count(|stats| unsafe { [&raw mut (*stats).follow_no_room] });
+        log::not_followed(pid);
     }
 }
 

@@ -22,6 +22,7 @@ mod emit;
 mod exe;
 mod full;
 mod gate;
+mod log;
 mod maps;
 mod mem;
 mod payload;

@@ -12,7 +12,7 @@ use crate::{
     abi::{self, Matched},
     capture, checks,
     config::config,
-    copies, emit, gate,
+    copies, emit, gate, log,
     maps::{IN_USE, OVERFLOWS, OWNED, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem,
     regs::Regs,
@@ -57,6 +57,7 @@ pub fn enter<R: Regs, L: Loop>(regs: R, exit: Exit) {
         }
         // SAFETY: a field of a live object.
         capture::count(|stats| unsafe { [&raw mut (*stats).entry_no_room] });
+        log::not_remembered();
         add(OVERFLOWS, 1);
         return;
     };

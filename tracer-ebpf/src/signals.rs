@@ -12,7 +12,7 @@ use tracer_common::record::{Status, flags};
 use crate::{
     capture,
     config::config,
-    emit, gate,
+    emit, gate, log,
     maps::{Thread, state},
     mem::probe,
     pending,
@@ -127,6 +127,7 @@ pub unsafe fn return_missed(thread: *mut Thread) {
     unsafe {
         if (*thread).state == state::IN_CALL {
             capture::count(|stats| [&raw mut (*stats).return_missed]);
+            log::return_missed();
             never_returned(thread, flags::NO_RETURN | flags::RETURN_MISSED);
         }
     }

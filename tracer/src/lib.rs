@@ -34,4 +34,5 @@ pub mod sink;
 #[expect(unsafe_code, reason = "maps, and the moment between fork and exec")]
 pub mod source;
 pub mod tally;
+mod trust;
 pub mod verify;

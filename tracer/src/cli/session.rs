@@ -200,6 +200,7 @@ impl Session {
             // in the ring by now.
             let command_ended = self.command_started && !self.live.any_followed();
             more = self.drain();
+            self.live.pass_on_said();
             self.pipeline.flush()?;
             let now = Instant::now();
             if now - clock_read >= CLOCK_EVERY {
@@ -327,6 +328,7 @@ impl Session {
         self.manager.stopping();
         self.live.detach();
         let drained = self.drain_rest();
+        self.live.pass_on_said();
         self.pipeline.settle();
         let mut counts = self.counts()?;
         let first = self.pipeline.from_first(&counts);

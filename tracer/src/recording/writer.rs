@@ -2,7 +2,7 @@
 //! process ends, unless the kernel is stopped in the middle of a write.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Write},
     path::Path,
 };
@@ -14,7 +14,7 @@ use super::{
     Header, Totals,
     format::{Fate, Head, Preamble, VERSION, kind},
 };
-use crate::{decode::Clock, health::Report, process::Fact};
+use crate::{decode::Clock, health::Report, process::Fact, trust};
 
 /// Bytes after which frames are written, even in the middle of a drain.
 const FLUSH: usize = 256 << 10;
@@ -37,9 +37,11 @@ impl Writer {
     /// # Errors
     /// Those of the file system.
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
+        let file = trust::open(path, OpenOptions::new().write(true).create(true))?;
+        trust::empty(&file)?;
         let preamble = Preamble::new(VERSION);
         let mut writer = Self {
-            file: File::create(path)?,
+            file,
             pending: preamble.as_bytes().to_vec(),
             chain: preamble.checksum.get(),
             clock: header.clock,

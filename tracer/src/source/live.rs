@@ -27,6 +27,7 @@ use super::{
     object,
     offsets::{self, Layout},
     rings::{Drained, Rings},
+    said::{self, Said},
 };
 
 /// Most thread groups that can be followed at once.
@@ -43,6 +44,7 @@ pub struct Live {
     config: Box<Config>,
     links: Vec<Link>,
     verified: Vec<Verified>,
+    said: Said,
 }
 
 /// A program that could not be verified or attached.
@@ -218,10 +220,13 @@ impl Live {
         let cpus = size(features::possible_cpus()?);
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
+        let level = said::level();
         // It borrows the configuration from here on.
         let mut loader: EbpfLoader<'_> = loader;
         let mut ebpf = loader
             .override_global("CONFIG", config.as_bytes(), true)
+            .override_global(said::LEVEL, &level, true)
+            .map_max_entries(said::RING, said::ring_size())
             .map_max_entries("RINGS", options.rings.count)
             .map_max_entries("THREADS", config.max_threads + cpus)
             .map_max_entries("OWNED", config.max_threads)
@@ -248,6 +253,7 @@ impl Live {
             rings: Rings::create(options.rings, &mut ebpf)?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
+            said: Said::take(&mut ebpf)?,
             ebpf,
             kernel: kernel.clone(),
             plan,
@@ -326,6 +332,11 @@ impl Live {
     /// was all.
     pub fn drain_last(&mut self, each: impl FnMut(&[u8]) -> bool) -> bool {
         self.rings.drain_last(each)
+    }
+
+    /// Hands what the programs say for themselves to the log.
+    pub fn pass_on_said(&mut self) {
+        self.said.pass_on();
     }
 
     /// The descriptors that become readable when the kernel asks to be drained.

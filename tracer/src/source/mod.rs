@@ -13,6 +13,7 @@ mod live;
 mod object;
 mod offsets;
 mod rings;
+mod said;
 
 pub use attach::Verified;
 pub use cgroup::{Found, Hierarchy, ROOT as ROOT_CGROUP, holds};

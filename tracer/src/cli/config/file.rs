@@ -16,6 +16,7 @@ use std::{
 use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use super::ConfigError;
+use crate::trust::{folder_of, is_privileged, me};
 
 /// Most bytes of a file.
 const LARGEST: u64 = 256 << 10;
@@ -66,10 +67,6 @@ fn folder_beside(path: &Path) -> PathBuf {
     folder_of(path).join("conf.d")
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 fn beside(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let folder = folder_beside(path);
     let fail = |error: io::Error| ConfigError::new(folder.display(), error);
@@ -117,17 +114,6 @@ fn text(path: &Path, privileged: bool) -> Result<Text, ConfigError> {
     }
     let text = String::from_utf8(bytes).map_err(|_| fail("not in UTF-8".to_owned()))?;
     Ok(Text { path: path.to_owned(), text })
-}
-
-/// Whether the tracer has more rights than who may have written the file: it runs as root,
-/// or holds capabilities.
-fn is_privileged() -> bool {
-    let held = rustix::thread::capabilities(None);
-    me() == 0 || held.map_or(true, |held| !held.permitted.is_empty())
-}
-
-fn me() -> u32 {
-    rustix::process::geteuid().as_raw()
 }
 
 /// Whether nobody but root and that user can change an open file of that name, or what the

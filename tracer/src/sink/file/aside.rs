@@ -3,9 +3,12 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
     thread::{self, JoinHandle},
@@ -13,7 +16,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
 use super::{
     super::{
@@ -22,6 +25,7 @@ use super::{
     },
     beside,
 };
+use crate::trust;
 
 /// A file's name while it is being made.
 const PART: &str = "part";
@@ -148,8 +152,11 @@ fn is_time(word: &OsStr) -> bool {
 fn compress(file: &Path, compression: Compression) -> io::Result<()> {
     let to = beside(file, compression.suffix());
     let part = beside(&to, PART);
-    let mut from = File::open(file)?;
-    let out = File::create(&part)?;
+    // Nothing else than what was set aside.
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut from = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    let out = trust::open(&part, OpenOptions::new().write(true).create(true))?;
+    trust::empty(&out)?;
     out.set_permissions(from.metadata()?.permissions())?;
     match compression {
         Compression::Gzip => {

@@ -18,6 +18,7 @@ use super::{
     transport::{Delivery, Halt, Leash, Transport},
     writer::Writer,
 };
+use crate::trust;
 use aside::Aside;
 
 /// How soon after a file could not be set aside it is tried again.
@@ -180,7 +181,7 @@ impl Transport for Log {
 }
 
 fn opened(spec: &LogFile) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(spec.mode).open(&spec.path)
+    trust::open(&spec.path, OpenOptions::new().append(true).create(true).mode(spec.mode))
 }
 
 /// Whether both are one ordinary file.

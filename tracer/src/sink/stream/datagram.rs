@@ -13,9 +13,12 @@ use rustix::{
 };
 
 use super::{Peer, StreamSocket, dial::opened, failed, framing::Framing};
-use crate::sink::{
-    chunk::Chunk,
-    transport::{Backoff, Delivery, Halt, Leash, Transport, nap, wait},
+use crate::{
+    sink::{
+        chunk::Chunk,
+        transport::{Backoff, Delivery, Halt, Leash, Transport, nap, wait},
+    },
+    trust,
 };
 
 /// How long to wait for memory, which nothing tells of.
@@ -109,6 +112,7 @@ impl Transport for Datagrams {
 
 fn connected(peer: &Peer) -> Result<OwnedFd, Halt> {
     let Peer::Unix(path) = peer else { return Err(Halt::because("no unix socket")) };
+    trust::socket(path).map_err(Halt::Failed)?;
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     let socket = opened(AddressFamily::UNIX, SocketType::DGRAM)?;
     connect(&socket, &address).map_err(failed)?;

@@ -16,7 +16,10 @@ use rustix::{
 };
 
 use super::{Peer, failed};
-use crate::sink::transport::{Halt, Leash, wait};
+use crate::{
+    sink::transport::{Halt, Leash, wait},
+    trust,
+};
 
 /// How long a connection may take to be made, and a name to be resolved.
 pub const CONNECT: Duration = Duration::from_secs(10);
@@ -25,6 +28,7 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 pub fn dial(peer: &Peer, leash: Option<&Leash<'_>>) -> Result<OwnedFd, Halt> {
     match peer {
         Peer::Unix(path) => {
+            trust::socket(path).map_err(Halt::Failed)?;
             let address = SocketAddrUnix::new(path).map_err(failed)?;
             let socket = opened(AddressFamily::UNIX, SocketType::STREAM)?;
             connect(&socket, &address).map_err(failed)?;
