@@ -93,6 +93,7 @@ pub fn run(loaded: Loaded, sources: Sources) -> Result<ExitCode, Failure> {
         rings,
         filters,
         unrolled: false,
+        talkative: log::log_enabled!(target: "tracer_ebpf", log::Level::Debug),
     };
     let (mut live, passed_over) = Live::attached(&captured, wanted)?;
     let taken = live.plan().hook;

@@ -24,6 +24,8 @@ pub const FIRST_VERSION: &[u8] = b"{\"schema\":\"tracer.recording/1\"";
 
 /// Longest body that is believed.
 pub const MAX_BODY: usize = 1 << 22;
+/// Longest body of a fact, which is kept: a path of PATH_MAX bytes as a list of numbers, twice.
+pub const MAX_FACT: usize = 32 << 10;
 const _: () = {
     let copies = Copies { headers: true, lengths: true };
     let detail = Detail::full(MAX_PAYLOADS / MAX_MESSAGES);

@@ -12,7 +12,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::{
     Header, Totals,
     error::{Place, RecordingError},
-    format::{FIRST_VERSION, Fate, Head, MAGIC, MAX_BODY, Preamble, VERSION, checksum, flag, kind},
+    format::{FIRST_VERSION, Fate, Head, MAGIC, MAX_BODY, MAX_FACT, Preamble, VERSION, checksum, flag, kind},
 };
 use crate::{decode::Clock, health::Report, process::Fact, record::RecordError};
 
@@ -105,6 +105,9 @@ impl<R: Read> Reader<R> {
                     Frame::Record(fate, &frames.body)
                 }
                 kind::CLOCK => Frame::Clock(frames.json()?),
+                kind::FACT if frames.body.len() > MAX_FACT => {
+                    return Err(frames.content("a fact that is longer than any can be"));
+                }
                 kind::FACT => Frame::Fact(frames.json()?),
                 kind::HEALTH => Frame::Health(frames.json()?),
                 kind::END => {

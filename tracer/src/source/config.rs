@@ -71,6 +71,8 @@ pub struct Options {
     pub filters: KernelFilters,
     /// Take the programs for kernels without `bpf_loop` (before 5.17) on any kernel.
     pub unrolled: bool,
+    /// The programs say what they count as lost or missed, in the log at debug level.
+    pub talkative: bool,
 }
 
 impl Options {

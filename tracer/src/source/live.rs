@@ -220,13 +220,13 @@ impl Live {
         let cpus = size(features::possible_cpus()?);
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
-        let level = said::level();
+        let level = said::level(options.talkative);
         // It borrows the configuration from here on.
         let mut loader: EbpfLoader<'_> = loader;
         let mut ebpf = loader
             .override_global("CONFIG", config.as_bytes(), true)
             .override_global(said::LEVEL, &level, true)
-            .map_max_entries(said::RING, said::ring_size())
+            .map_max_entries(said::RING, said::ring_size(options.talkative))
             .map_max_entries("RINGS", options.rings.count)
             .map_max_entries("THREADS", config.max_threads + cpus)
             .map_max_entries("OWNED", config.max_threads)
@@ -253,7 +253,7 @@ impl Live {
             rings: Rings::create(options.rings, &mut ebpf)?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
-            said: Said::take(&mut ebpf)?,
+            said: Said::take(&mut ebpf, options.talkative)?,
             ebpf,
             kernel: kernel.clone(),
             plan,

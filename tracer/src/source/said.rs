@@ -21,8 +21,8 @@ pub struct Said(Option<EbpfLogger<&'static dyn Log>>);
 
 impl Said {
     /// Takes them out of an object that is loaded, where somebody listens.
-    pub fn take(ebpf: &mut Ebpf) -> Result<Self, SourceError> {
-        if level() == 0 {
+    pub fn take(ebpf: &mut Ebpf, listens: bool) -> Result<Self, SourceError> {
+        if !listens {
             return Ok(Self(None));
         }
         let logger = EbpfLogger::init(ebpf);
@@ -40,12 +40,11 @@ impl Said {
 
 /// The level for the programs: the verifier sees it, and nothing is left of messages that
 /// nobody would read.
-pub fn level() -> u8 {
-    let listens = log::log_enabled!(target: "tracer_ebpf", log::Level::Debug);
+pub fn level(listens: bool) -> u8 {
     if listens { aya_log::Level::Debug as u8 } else { 0 }
 }
 
-/// Bytes of the ring at that level.
-pub fn ring_size() -> u32 {
-    if level() == 0 { NOT_LISTENING } else { LISTENING }
+/// Bytes of the ring.
+pub fn ring_size(listens: bool) -> u32 {
+    if listens { LISTENING } else { NOT_LISTENING }
 }

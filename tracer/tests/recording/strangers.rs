@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::Value;
 use tracer::recording::{
     Fate, Place, Reader, RecordingError,
-    format::{FIRST_VERSION, Head, MAX_BODY, Preamble, VERSION, flag, kind},
+    format::{FIRST_VERSION, Head, MAX_BODY, MAX_FACT, Preamble, VERSION, flag, kind},
 };
 use zerocopy::IntoBytes;
 
@@ -65,7 +65,9 @@ fn whole_frames_that_make_no_sense_are_named() {
     let good = sample();
     let frames = parts(&good);
     let header = frames[0];
+    let long = format!("{{\"of\":\"cgroup\",\"path\":[{}47]}}", "47,".repeat(MAX_FACT / 3));
     for (frame, words) in [
+        ((kind::FACT, 0, 0, long.as_bytes()), "longer than any can be"),
         ((kind::CLOCK, 0, 0, &b"{}"[..]), "monotonic"),
         ((kind::FACT, 0, 0, b"{\"of\":\"exe\",\"exe\":{\"Err\":\"fault\"}}"), "image"),
         ((kind::FACT, 0, 0, b"{\"of\":\"age\"}"), "age"),

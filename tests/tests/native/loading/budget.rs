@@ -47,6 +47,7 @@ fn options(hook: Hook, messages: u32, filters: KernelFilters) -> Options {
         rings: Shape { count: 1, size: 1 << 16 },
         filters,
         unrolled: false,
+        talkative: false,
     }
 }
 
@@ -82,6 +83,8 @@ fn every_program() {
             Err(SourceError::NeedsHelper { .. } | SourceError::TooManyMessages { .. }) => {}
             result => fine(result),
         }
+        let talkative = |options: Options| Options { talkative: true, ..options };
+        fine(check(hook, "talkative", &talkative(few)));
         let full =
             |payload: u32, options: Options| Options { detail: Detail::full(payload), ..options };
         let few = full(0, options(hook, MAX_MESSAGES_UNROLLED, KernelFilters::default()));
@@ -95,6 +98,7 @@ fn every_program() {
         let unrolled =
             Options { unrolled: true, ..options(hook, MAX_MESSAGES_UNROLLED, filters(false)) };
         fine(check(hook, "whole", &unrolled));
+        fine(check(hook, "talkative", &talkative(unrolled.clone())));
         fine(check(hook, "full", &full(0, unrolled.clone())));
         fine(check(hook, "payload", &full(MAX_PAYLOADS / MAX_MESSAGES_UNROLLED, unrolled)));
     }

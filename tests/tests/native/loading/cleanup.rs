@@ -48,6 +48,7 @@ fn everything() -> Options {
         rings: Shape { count: 1, size: 1 << 16 },
         filters: KernelFilters::default(),
         unrolled: false,
+        talkative: false,
     }
 }
 

@@ -29,6 +29,7 @@ fn messages_in_full() {
         rings: Shape { count: 1, size: 1 << 20 },
         filters: KernelFilters { tids: vec![(tid, true)], ..KernelFilters::default() },
         unrolled: true,
+        talkative: false,
     };
     let (mut live, _) = Live::attached(&options, None).unwrap_or_else(|error| panic!("{error}"));
     let folder = TempDir::new().expect("a temporary folder");

@@ -69,6 +69,69 @@ fn by_the_cpu_that_calls_were_on() {
     assert_eq!(accounted, counts.iter().sum::<u64>(), "{}", stream.end());
 }
 
+/// Who floods to hide a call of another process: the loss is told, where it was, and
+/// calls on other CPUs are all there.
+#[test]
+fn a_flood_hides_no_call_on_another_cpu() {
+    if !require_root_bpf(module_path!()) || !two_cpus("a_flood_hides_no_call_on_another_cpu") {
+        return;
+    }
+    let _stay = cpus::stay();
+    let made = flood();
+    let scenario = |count: &str, cpu: &str, comm: &str| {
+        let options = ["flood", "--count", count, "--cpu", cpu, "--comm", comm];
+        Waiting::start(WORKLOAD, &options)
+    };
+    let noise = scenario(&made.to_string(), "0", "noise");
+    let quiet = scenario("5", "1", "quiet");
+    let pids = [noise.pid(), quiet.pid()].join(",");
+    let attached = Attached::start(&["--rings", "2", "--buffer", "16K", "--pid", &pids]);
+    // So that nothing is drained while it floods.
+    attached.tracer.signal(libc::SIGSTOP);
+    let noise = calls(&noise.go());
+    let pid = quiet.pid();
+    assert_eq!((noise, calls(&quiet.go())), (made, 5));
+    attached.tracer.signal(libc::SIGCONT);
+    let (stream, _) = attached.stop();
+    let shown = stream.events.iter().filter(|event| event["process"]["pid"].to_string() == pid);
+    assert_eq!(shown.count(), 5, "{}", stream.end());
+    assert!(stream.lost() > 0, "{}", stream.end());
+    assert_eq!(on_cpu(&stream, 0)["lost"]["ring_full"], stream.lost(), "{}", stream.end());
+}
+
+/// On the same CPU a call can be lost with the flood, which is told; a filter that leaves
+/// the flood out takes it from the ring.
+#[test]
+fn a_flood_that_is_left_out_hides_no_call() {
+    if !require_root_bpf(module_path!()) {
+        return;
+    }
+    let _stay = cpus::stay();
+    let made = flood();
+    let scenario = |count: &str, comm: &str| {
+        let options = ["flood", "--count", count, "--cpu", "0", "--comm", comm];
+        Waiting::start(WORKLOAD, &options)
+    };
+    for (filter, hidden) in [("din,quiet", true), ("!din", false)] {
+        let (noise, quiet) = (scenario(&made.to_string(), "din"), scenario("5", "quiet"));
+        let attached = Attached::start(&["--rings", "1", "--buffer", "16K", "--comm", filter]);
+        attached.tracer.signal(libc::SIGSTOP);
+        let noise = calls(&noise.go());
+        let pid = quiet.pid();
+        assert_eq!((noise, calls(&quiet.go())), (made, 5));
+        attached.tracer.signal(libc::SIGCONT);
+        let (stream, _) = attached.stop();
+        let same = |event: &&Value| event["process"]["pid"].to_string() == pid;
+        let shown = stream.events.iter().filter(same).count();
+        let lost = stream.lost();
+        assert_eq!((shown, lost > 0), if hidden { (0, true) } else { (5, false) }, "{filter}");
+        if hidden {
+            let accounted = stream.total("emitted") + lost;
+            assert_eq!(accounted, made + 5, "{}", stream.end());
+        }
+    }
+}
+
 /// A tracer that is stopped loses what its ring has no room for, and no more.
 #[test]
 fn a_tracer_that_is_stopped_and_continued() {

@@ -54,6 +54,26 @@ fn emitted_and_lost_are_the_calls_made() {
     assert_eq!(by_cpu, traced.stream.lost(), "the CPUs' losses: {end}");
 }
 
+/// With `-vv` the programs say of each call that they lose whose it was, as far as the
+/// daemon keeps up; else they say nothing.
+#[test]
+fn the_programs_say_what_they_lose() {
+    const SAYS: &str = "tracer: debug: no room in the ring: lost a call of thread ";
+    if !require_root_bpf(module_path!()) {
+        return;
+    }
+    let traced = flood(&["-vv"]);
+    assert_accounted(&traced);
+    let stderr = &traced.finished.stderr;
+    let said: Vec<_> = stderr.lines().filter_map(|line| line.strip_prefix(SAYS)).collect();
+    assert!(!said.is_empty() && said.len() as u64 <= traced.stream.lost(), "{}", said.len());
+    let process = format!(" of process {}", traced.truth[0]["pid"]);
+    let other = said.iter().find(|line| !line.ends_with(&process));
+    assert_eq!(other, None, "all of them are the flood's");
+    let stderr = flood(&["-v"]).finished.stderr;
+    assert!(!stderr.contains("no room in the ring"), "{stderr}");
+}
+
 /// The loss is told while it happens, and the records of it add up to the total.
 #[test]
 fn loss_is_told_on_the_stream() {
@@ -123,7 +143,7 @@ fn more_calls_under_way_than_can_be_remembered() {
         return;
     }
     // The more messages, the less room for threads.
-    let traced = around(WORKLOAD, &["--messages", "1024"], &["crowd", "--threads", "400"]);
+    let traced = around(WORKLOAD, &["-vv", "--messages", "1024"], &["crowd", "--threads", "400"]);
     traced.assert_fine();
     let end = traced.stream.end();
     let mut truth = traced.truth.clone();
@@ -146,4 +166,6 @@ fn more_calls_under_way_than_can_be_remembered() {
     assert_eq!(traced.stream.lost(), 0, "nothing is lost: {end}");
     assert!(forgotten > 0, "400 threads are not enough to fill the table: {end}");
     assert_eq!(end["entry_no_room"], forgotten, "{end}");
+    let stderr = &traced.finished.stderr;
+    assert!(stderr.contains("no room for threads: can't remember thread"), "{stderr}");
 }

@@ -27,6 +27,7 @@ fn report(hook: Hook) -> HookReport {
             ..KernelFilters::default()
         },
         unrolled: false,
+        talkative: false,
     };
     let (status, detail) = match attach(&options, hook) {
         Ok(detail) => (Attached::Yes, detail),
