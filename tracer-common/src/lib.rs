@@ -16,6 +16,7 @@ pub mod config;
 pub mod copies;
 pub mod detail;
 pub mod flags;
+pub mod hint;
 pub mod record;
 pub mod registry;
 pub mod stats;

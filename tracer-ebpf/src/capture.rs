@@ -14,7 +14,7 @@ use crate::{
     copies,
     emit::{write_image, write_long, write_short},
     gate, log,
-    maps::{OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
+    maps::{MADE, OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
     mem, pending,
     regs::Regs,
     signals, snapshot,
@@ -132,8 +132,19 @@ unsafe fn end<L: Loop>(thread: *mut Thread, ret: i64) {
 pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     let Some((matched, current)) = abi::matched(regs) else { return };
     let (_, tid) = current.ids();
-    let known = pending::find(tid);
-    if known.is_none() && gate::remembered(tid) && !signals::restarts(ret) {
+    let left_out = if signals::restarts(ret) { None } else { gate::remembered(tid) };
+    // Before the look-up: an entry that is made from here on is another thread's.
+    let made = THREAD_COUNT.get(MADE).copied().unwrap_or(0);
+    let known = match left_out {
+        // SAFETY: this CPU's own integer.
+        Some(last) if unsafe { (*last).absent } == made => None,
+        _ => pending::find(tid),
+    };
+    if known.is_none()
+        && let Some(last) = left_out
+    {
+        // SAFETY: as above.
+        unsafe { (*last).absent = made };
         filtered();
         return;
     }

@@ -112,22 +112,34 @@ pub static THREADS: Array<Thread> = Array::with_max_entries(1, 0);
 #[map]
 pub static OWNED: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
-/// Counters of [`THREADS`]: [`IN_USE`], [`OVERFLOWS`].
+/// Counters of [`THREADS`]: [`IN_USE`], [`OVERFLOWS`], [`MADE`].
 #[map]
-pub static THREAD_COUNT: Array<u64> = Array::with_max_entries(2, 0);
+pub static THREAD_COUNT: Array<u64> = Array::with_max_entries(3, 0);
 /// Entries in [`THREADS`].
 pub const IN_USE: u32 = 0;
 /// Calls that found no room in [`THREADS`] at entry.
 pub const OVERFLOWS: u32 = 1;
+/// Entries that were ever made in [`THREADS`].
+pub const MADE: u32 = 2;
 
 /// A CPU's space to put a record together. Patched: its sizes.
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
-/// The last thread on each CPU whose call the filters left out when it began: most such
-/// calls end there, and need not go through the filters once more.
+/// A thread whose call the filters left out when it began.
+#[repr(C)]
+pub struct LeftOut {
+    /// Its id.
+    pub tid: u64,
+    /// [`MADE`] when it was last found to have no entry in [`THREADS`]; `u64::MAX` where
+    /// that is not known.
+    pub absent: u64,
+}
+
+/// The last such thread on each CPU: most such calls end there, and need not go through the
+/// filters once more.
 #[map]
-pub static LEFT_OUT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+pub static LEFT_OUT: PerCpuArray<LeftOut> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counters.
 #[map]
@@ -136,6 +148,9 @@ pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
 /// Filter verdicts by thread group id; also the thread groups that are followed.
 #[map]
 pub static PIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+/// Which elements of [`PIDS`] there may be, see [`tracer_common::hint`]. Patched: its size.
+#[map]
+pub static PID_HINTS: Array<u64> = Array::with_max_entries(1, 0);
 /// Filter verdicts by thread id.
 #[map]
 pub static TIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
@@ -145,6 +160,9 @@ pub static UIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 /// Filter verdicts by name.
 #[map]
 pub static COMMS: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(1, 0);
+/// Which elements of [`COMMS`] there may be. Patched: its size.
+#[map]
+pub static COMM_HINTS: Array<u64> = Array::with_max_entries(1, 0);
 /// Filter verdicts by cgroup id.
 #[map]
 pub static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);

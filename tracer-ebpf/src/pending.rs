@@ -13,7 +13,7 @@ use crate::{
     capture, checks,
     config::config,
     copies, emit, gate, log,
-    maps::{IN_USE, OVERFLOWS, OWNED, Outer, THREAD_COUNT, THREADS, Thread, state},
+    maps::{IN_USE, MADE, OVERFLOWS, OWNED, Outer, THREAD_COUNT, THREADS, Thread, state},
     mem,
     regs::Regs,
     signals, snapshot, socket, task,
@@ -215,6 +215,7 @@ pub fn find_or_create(pid: u32, tid: u32) -> Option<*mut Thread> {
             continue;
         }
         add(IN_USE, 1);
+        add(MADE, 1);
         // SAFETY: the entry is this thread's own from now on.
         unsafe {
             (*thread).owner = tid;

@@ -326,6 +326,12 @@ impl Comm {
         Self(unsafe { core::mem::transmute::<[u8; COMM_LEN], [u64; 2]>(bytes) })
     }
 
+    /// Its words.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; 2] {
+        self.0
+    }
+
     /// As a key of filters.
     #[inline(always)]
     pub fn bytes(&self) -> &[u8; COMM_LEN] {

@@ -12,7 +12,10 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::{
     Header, Totals,
     error::{Place, RecordingError},
-    format::{FIRST_VERSION, Fate, Head, MAGIC, MAX_BODY, MAX_FACT, Preamble, VERSION, checksum, flag, kind},
+    format::{
+        FIRST_VERSION, Fate, Head, MAGIC, MAX_BODY, MAX_FACT, Preamble, VERSION, checksum, flag,
+        kind,
+    },
 };
 use crate::{decode::Clock, health::Report, process::Fact, record::RecordError};
 

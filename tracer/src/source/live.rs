@@ -5,13 +5,14 @@ use std::os::fd::BorrowedFd;
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Endianness, Pod,
-    maps::{HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, MapData, PerCpuArray},
     programs::ProgramError,
 };
 use sha2::{Digest, Sha256};
 use tracer_common::{
     config::{Config, scratch_size, verdict},
     copies::Copies,
+    hint::{self, HINTS},
     record::{MAX_MESSAGES_UNROLLED, unknown},
     stats::Stats,
 };
@@ -39,6 +40,7 @@ pub struct Live {
     rings: Rings,
     stats: PerCpuArray<MapData, KernelStats>,
     pids: HashMap<MapData, u32, u32>,
+    pid_hints: Array<MapData, u64>,
     kernel: Kernel,
     plan: Plan,
     config: Box<Config>,
@@ -220,6 +222,7 @@ impl Live {
         let cpus = size(features::possible_cpus()?);
         let filters = &options.filters;
         let entries = |keys: usize| size(keys.max(1));
+        let hints = |used: bool| if used { HINTS } else { 1 };
         let level = said::level(options.talkative);
         // It borrows the configuration from here on.
         let mut loader: EbpfLoader<'_> = loader;
@@ -236,6 +239,8 @@ impl Live {
                 if filters.follow { MAX_FOLLOWED } else { entries(filters.pids.len()) },
             )
             .map_max_entries("TIDS", entries(filters.tids.len()))
+            .map_max_entries("PID_HINTS", hints(filters.follow || !filters.pids.is_empty()))
+            .map_max_entries("COMM_HINTS", hints(!filters.comms.is_empty()))
             .map_max_entries("UIDS", entries(filters.uids.len()))
             .map_max_entries("COMMS", entries(filters.comms.len()))
             .map_max_entries("CGROUPS", entries(filters.cgroups.len()))
@@ -247,12 +252,18 @@ impl Live {
         drop(loader);
         fill(&mut ebpf, "TIDS", &filters.tids)?;
         fill(&mut ebpf, "UIDS", &filters.uids)?;
+        let mut comm_hints: Array<_, u64> = take(&mut ebpf, "COMM_HINTS")?;
+        for (comm, _) in &filters.comms {
+            let set = comm_hints.set(hint::of_name(comm), 1, 0);
+            set.map_err(|error| SourceError::Map { name: "COMM_HINTS", error })?;
+        }
         fill(&mut ebpf, "COMMS", &filters.comms)?;
         fill(&mut ebpf, "CGROUPS", &filters.cgroups)?;
         let mut live = Self {
             rings: Rings::create(options.rings, &mut ebpf)?,
             stats: take(&mut ebpf, "STATS")?,
             pids: take(&mut ebpf, "PIDS")?,
+            pid_hints: take(&mut ebpf, "PID_HINTS")?,
             said: Said::take(&mut ebpf, options.talkative)?,
             ebpf,
             kernel: kernel.clone(),
@@ -373,6 +384,10 @@ impl Live {
     /// # Errors
     /// [`SourceError::Map`]
     pub fn set_pid(&mut self, pid: u32, include: bool) -> Result<(), SourceError> {
+        // First, since without it nobody looks for the verdict.
+        self.pid_hints
+            .set(hint::of_pid(pid), 1, 0)
+            .map_err(|error| SourceError::Map { name: "PID_HINTS", error })?;
         self.pids
             .insert(pid, verdict_of(include), 0)
             .map_err(|error| SourceError::Map { name: "PIDS", error })
