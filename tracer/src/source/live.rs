@@ -252,11 +252,7 @@ impl Live {
         drop(loader);
         fill(&mut ebpf, "TIDS", &filters.tids)?;
         fill(&mut ebpf, "UIDS", &filters.uids)?;
-        let mut comm_hints: Array<_, u64> = take(&mut ebpf, "COMM_HINTS")?;
-        for (comm, _) in &filters.comms {
-            let set = comm_hints.set(hint::of_name(comm), 1, 0);
-            set.map_err(|error| SourceError::Map { name: "COMM_HINTS", error })?;
-        }
+        hint_at(&mut ebpf, filters.comms.iter().map(|(comm, _)| hint::of_name(comm)))?;
         fill(&mut ebpf, "COMMS", &filters.comms)?;
         fill(&mut ebpf, "CGROUPS", &filters.cgroups)?;
         let mut live = Self {
@@ -459,6 +455,18 @@ fn fill<K: Pod>(
     let mut map = HashMap::<_, K, u32>::try_from(map).map_err(wrap)?;
     for (key, include) in keys {
         map.insert(key, verdict_of(*include), 0).map_err(wrap)?;
+    }
+    Ok(())
+}
+
+/// Says of which names there are verdicts.
+fn hint_at(ebpf: &mut Ebpf, elements: impl Iterator<Item = u32>) -> Result<(), SourceError> {
+    const NAME: &str = "COMM_HINTS";
+    let wrap = |error| SourceError::Map { name: NAME, error };
+    let map = ebpf.map_mut(NAME).ok_or_else(|| SourceError::Object(format!("map {NAME}")))?;
+    let mut hints = Array::<_, u64>::try_from(map).map_err(wrap)?;
+    for element in elements {
+        hints.set(element, 1, 0).map_err(wrap)?;
     }
     Ok(())
 }

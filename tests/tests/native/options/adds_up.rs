@@ -112,9 +112,11 @@ fn a_flood_that_is_left_out_hides_no_call() {
         let options = ["flood", "--count", count, "--cpu", "0", "--comm", comm];
         Waiting::start(WORKLOAD, &options)
     };
-    for (filter, hidden) in [("din,quiet", true), ("!din", false)] {
+    for (filter, hidden) in [(&["din", "quiet"][..], true), (&["!din"], false)] {
         let (noise, quiet) = (scenario(&made.to_string(), "din"), scenario("5", "quiet"));
-        let attached = Attached::start(&["--rings", "1", "--buffer", "16K", "--comm", filter]);
+        let names = filter.iter().flat_map(|name| ["--comm", name]);
+        let args: Vec<_> = ["--rings", "1", "--buffer", "16K"].into_iter().chain(names).collect();
+        let attached = Attached::start(&args);
         attached.tracer.signal(libc::SIGSTOP);
         let noise = calls(&noise.go());
         let pid = quiet.pid();
@@ -124,7 +126,7 @@ fn a_flood_that_is_left_out_hides_no_call() {
         let same = |event: &&Value| event["process"]["pid"].to_string() == pid;
         let shown = stream.events.iter().filter(same).count();
         let lost = stream.lost();
-        assert_eq!((shown, lost > 0), if hidden { (0, true) } else { (5, false) }, "{filter}");
+        assert_eq!((shown, lost > 0), if hidden { (0, true) } else { (5, false) }, "{filter:?}");
         if hidden {
             let accounted = stream.total("emitted") + lost;
             assert_eq!(accounted, made + 5, "{}", stream.end());
