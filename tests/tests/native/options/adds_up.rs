@@ -89,11 +89,11 @@ fn a_flood_hides_no_call_on_another_cpu() {
     // So that nothing is drained while it floods.
     attached.tracer.signal(libc::SIGSTOP);
     let noise = calls(&noise.go());
-    let pid = quiet.pid();
+    let pid: u64 = quiet.pid().parse().expect("a number");
     assert_eq!((noise, calls(&quiet.go())), (made, 5));
     attached.tracer.signal(libc::SIGCONT);
     let (stream, _) = attached.stop();
-    let shown = stream.events.iter().filter(|event| event["process"]["pid"].to_string() == pid);
+    let shown = stream.events.iter().filter(|event| event["process"]["pid"] == pid);
     assert_eq!(shown.count(), 5, "{}", stream.end());
     assert!(stream.lost() > 0, "{}", stream.end());
     assert_eq!(on_cpu(&stream, 0)["lost"]["ring_full"], stream.lost(), "{}", stream.end());
@@ -119,11 +119,11 @@ fn a_flood_that_is_left_out_hides_no_call() {
         let attached = Attached::start(&args);
         attached.tracer.signal(libc::SIGSTOP);
         let noise = calls(&noise.go());
-        let pid = quiet.pid();
+        let pid: u64 = quiet.pid().parse().expect("a number");
         assert_eq!((noise, calls(&quiet.go())), (made, 5));
         attached.tracer.signal(libc::SIGCONT);
         let (stream, _) = attached.stop();
-        let same = |event: &&Value| event["process"]["pid"].to_string() == pid;
+        let same = |event: &&Value| event["process"]["pid"] == pid;
         let shown = stream.events.iter().filter(same).count();
         let lost = stream.lost();
         assert_eq!((shown, lost > 0), if hidden { (0, true) } else { (5, false) }, "{filter:?}");
