@@ -238,6 +238,8 @@ impl Client {
             }
             read += part;
         }
+        // Whoever reads next begins at the beginning, too.
+        self.ask(&format!("CONSUMER.DELETE.{stream}.reader"), &json!({}));
         all
     }
 
