@@ -69,6 +69,31 @@ fn by_the_cpu_that_calls_were_on() {
     assert_eq!(accounted, counts.iter().sum::<u64>(), "{}", stream.end());
 }
 
+/// The calls of a quiet process.
+const QUIET: u64 = 5;
+
+/// A process that is about to flood on CPU 0, and a quiet one.
+fn noise_and_quiet(noise: &str, quiet_cpu: &str) -> [Waiting; 2] {
+    let scenario = |count: u64, cpu: &str, comm: &str| {
+        let count = count.to_string();
+        Waiting::start(WORKLOAD, &["flood", "--count", &count, "--cpu", cpu, "--comm", comm])
+    };
+    [scenario(flood(), "0", noise), scenario(QUIET, quiet_cpu, "quiet")]
+}
+
+/// Lets both call while nothing is drained; what came of it, and how many calls of the quiet
+/// one are shown.
+fn hidden_in(attached: Attached, [noise, quiet]: [Waiting; 2]) -> (Stream, u64) {
+    attached.tracer.signal(libc::SIGSTOP);
+    let noise = calls(&noise.go());
+    let pid: u64 = quiet.pid().parse().expect("a number");
+    assert_eq!((noise, calls(&quiet.go())), (flood(), QUIET));
+    attached.tracer.signal(libc::SIGCONT);
+    let (stream, _) = attached.stop();
+    let shown = stream.events.iter().filter(|event| event["process"]["pid"] == pid).count();
+    (stream, shown as u64)
+}
+
 /// Who floods to hide a call of another process: the loss is told, where it was, and
 /// calls on other CPUs are all there.
 #[test]
@@ -77,24 +102,11 @@ fn a_flood_hides_no_call_on_another_cpu() {
         return;
     }
     let _stay = cpus::stay();
-    let made = flood();
-    let scenario = |count: &str, cpu: &str, comm: &str| {
-        let options = ["flood", "--count", count, "--cpu", cpu, "--comm", comm];
-        Waiting::start(WORKLOAD, &options)
-    };
-    let noise = scenario(&made.to_string(), "0", "noise");
-    let quiet = scenario("5", "1", "quiet");
-    let pids = [noise.pid(), quiet.pid()].join(",");
+    let both = noise_and_quiet("noise", "1");
+    let pids = both.each_ref().map(Waiting::pid).join(",");
     let attached = Attached::start(&["--rings", "2", "--buffer", "16K", "--pid", &pids]);
-    // So that nothing is drained while it floods.
-    attached.tracer.signal(libc::SIGSTOP);
-    let noise = calls(&noise.go());
-    let pid: u64 = quiet.pid().parse().expect("a number");
-    assert_eq!((noise, calls(&quiet.go())), (made, 5));
-    attached.tracer.signal(libc::SIGCONT);
-    let (stream, _) = attached.stop();
-    let shown = stream.events.iter().filter(|event| event["process"]["pid"] == pid);
-    assert_eq!(shown.count(), 5, "{}", stream.end());
+    let (stream, shown) = hidden_in(attached, both);
+    assert_eq!(shown, QUIET, "{}", stream.end());
     assert!(stream.lost() > 0, "{}", stream.end());
     assert_eq!(on_cpu(&stream, 0)["lost"]["ring_full"], stream.lost(), "{}", stream.end());
 }
@@ -107,29 +119,19 @@ fn a_flood_that_is_left_out_hides_no_call() {
         return;
     }
     let _stay = cpus::stay();
-    let made = flood();
-    let scenario = |count: &str, comm: &str| {
-        let options = ["flood", "--count", count, "--cpu", "0", "--comm", comm];
-        Waiting::start(WORKLOAD, &options)
-    };
     for (filter, hidden) in [(&["din", "quiet"][..], true), (&["!din"], false)] {
-        let (noise, quiet) = (scenario(&made.to_string(), "din"), scenario("5", "quiet"));
+        let both = noise_and_quiet("din", "0");
+        let pids = both.each_ref().map(Waiting::pid).join(",");
         let names = filter.iter().flat_map(|name| ["--comm", name]);
-        let args: Vec<_> = ["--rings", "1", "--buffer", "16K"].into_iter().chain(names).collect();
-        let attached = Attached::start(&args);
-        attached.tracer.signal(libc::SIGSTOP);
-        let noise = calls(&noise.go());
-        let pid: u64 = quiet.pid().parse().expect("a number");
-        assert_eq!((noise, calls(&quiet.go())), (made, 5));
-        attached.tracer.signal(libc::SIGCONT);
-        let (stream, _) = attached.stop();
-        let same = |event: &&Value| event["process"]["pid"] == pid;
-        let shown = stream.events.iter().filter(same).count();
+        let own = ["--rings", "1", "--buffer", "16K", "--pid", &pids];
+        let args: Vec<_> = own.into_iter().chain(names).collect();
+        let (stream, shown) = hidden_in(Attached::start(&args), both);
         let lost = stream.lost();
-        assert_eq!((shown, lost > 0), if hidden { (0, true) } else { (5, false) }, "{filter:?}");
+        let wanted = if hidden { (0, true) } else { (QUIET, false) };
+        assert_eq!((shown, lost > 0), wanted, "{filter:?}");
         if hidden {
             let accounted = stream.total("emitted") + lost;
-            assert_eq!(accounted, made + 5, "{}", stream.end());
+            assert_eq!(accounted, flood() + QUIET, "{}", stream.end());
         }
     }
 }
