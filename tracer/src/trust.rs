@@ -57,12 +57,17 @@ pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Empties a file that [`open`] opened; what is no ordinary file has nothing to be emptied.
+/// Makes a file, or empties it once [`open`] has taken it; what is no ordinary file has
+/// nothing to be emptied.
 ///
 /// # Errors
-/// Those of truncating it.
-pub fn empty(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+/// Those of [`open`], and of truncating it.
+pub fn create(path: &Path) -> io::Result<File> {
+    let file = open(path, OpenOptions::new().write(true).create(true))?;
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 /// Whether a socket is in the hands of those whom [`open`] would take a file of.

@@ -2,7 +2,7 @@
 //! process ends, unless the kernel is stopped in the middle of a write.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write},
     path::Path,
 };
@@ -37,11 +37,9 @@ impl Writer {
     /// # Errors
     /// Those of the file system.
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
-        let file = trust::open(path, OpenOptions::new().write(true).create(true))?;
-        trust::empty(&file)?;
         let preamble = Preamble::new(VERSION);
         let mut writer = Self {
-            file,
+            file: trust::create(path)?,
             pending: preamble.as_bytes().to_vec(),
             chain: preamble.checksum.get(),
             clock: header.clock,

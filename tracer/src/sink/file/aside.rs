@@ -155,8 +155,7 @@ fn compress(file: &Path, compression: Compression) -> io::Result<()> {
     // Nothing else than what was set aside.
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     let mut from = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
-    let out = trust::open(&part, OpenOptions::new().write(true).create(true))?;
-    trust::empty(&out)?;
+    let out = trust::create(&part)?;
     out.set_permissions(from.metadata()?.permissions())?;
     match compression {
         Compression::Gzip => {
