@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -157,12 +157,29 @@ pub struct Tracer {
 impl Tracer {
     /// Starts it beside the workload's CPU and waits until it is attached.
     pub fn start(bench: &Bench, options: &[&str], stdout: impl Into<Stdio>) -> Result<Self> {
+        Self::start_by(|it| cpu::spawn_on(bench.other, it), bench, options, stdout)
+    }
+
+    /// The same, on any CPU: it verifies programs on several at the same time.
+    pub fn start_anywhere(
+        bench: &Bench,
+        options: &[&str],
+        stdout: impl Into<Stdio>,
+    ) -> Result<Self> {
+        Self::start_by(Command::spawn, bench, options, stdout)
+    }
+
+    fn start_by(
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+        bench: &Bench,
+        options: &[&str],
+        stdout: impl Into<Stdio>,
+    ) -> Result<Self> {
         let mut command = Command::new(&bench.tracer);
         command.args(["--output", "json"]).args(options);
         command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let start = Instant::now();
-        let mut child =
-            cpu::spawn_on(bench.other, &mut command).context("can't start the tracer")?;
+        let mut child = spawn(&mut command).context("can't start the tracer")?;
         let stderr = BufReader::new(child.stderr.take().context("stderr is a pipe")?);
         let (sender, receiver) = mpsc::channel();
         let said = thread::spawn(move || {
