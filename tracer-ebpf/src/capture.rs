@@ -14,7 +14,7 @@ use crate::{
     copies,
     emit::{write_image, write_long, write_short},
     gate, log,
-    maps::{MADE, OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
+    maps::{LeftOut, MADE, OVERFLOWS, STATS, THREAD_COUNT, Thread, state},
     mem, pending,
     regs::Regs,
     signals, snapshot,
@@ -132,22 +132,15 @@ unsafe fn end<L: Loop>(thread: *mut Thread, ret: i64) {
 pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     let Some((matched, current)) = abi::matched(regs) else { return };
     let (_, tid) = current.ids();
-    let left_out = if signals::restarts(ret) { None } else { gate::remembered(tid) };
-    // Before the look-up: an entry that is made from here on is another thread's.
-    let made = THREAD_COUNT.get(MADE).copied().unwrap_or(0);
-    let known = match left_out {
-        // SAFETY: this CPU's own integer.
-        Some(last) if unsafe { (*last).absent } == made => None,
-        _ => pending::find(tid),
-    };
-    if known.is_none()
-        && let Some(last) = left_out
+    if !signals::restarts(ret)
+        && let Some(last) = gate::remembered(tid)
+        // SAFETY: this CPU's own.
+        && unsafe { is_absent(tid, last) }
     {
-        // SAFETY: as above.
-        unsafe { (*last).absent = made };
         filtered();
         return;
     }
+    let known = pending::find(tid);
     let begun = known.filter(|thread| {
         // SAFETY: an entry of THREADS belongs to the current thread alone.
         unsafe {
@@ -165,6 +158,26 @@ pub fn exit<R: Regs, L: Loop>(regs: R, ret: i64) {
     };
     // SAFETY: the current thread's own entry, and its call has begun.
     unsafe { end::<L>(thread, ret) };
+}
+
+/// Whether a thread whose call was left out has no entry, which is remembered.
+///
+/// # Safety
+/// `last` is this CPU's.
+#[inline(always)]
+unsafe fn is_absent(tid: u32, last: *mut LeftOut) -> bool {
+    // Before the look-up: an entry that is made from here on is another thread's.
+    let made = THREAD_COUNT.get(MADE).copied().unwrap_or(0);
+    // SAFETY: the caller vouches for `last`.
+    unsafe {
+        if (*last).absent != made {
+            if pending::find(tid).is_some() {
+                return false;
+            }
+            (*last).absent = made;
+        }
+    }
+    true
 }
 
 /// Whether the call that ends is the one that was seen to begin. Where programs may be

@@ -93,6 +93,12 @@ pub fn open<R: Regs>(regs: R, matched: Matched, current: Current) -> Option<Comm
     passes.then_some(comm)
 }
 
+/// Whether a call can be left out when it begins.
+#[inline(always)]
+fn leaves_out() -> bool {
+    config!(filters) != 0 || config!(entry_count) != 0
+}
+
 /// Remembers that the filters left out a call of a thread that begins.
 #[inline(always)]
 pub fn remember(tid: u32) {
@@ -111,7 +117,7 @@ pub fn remember(tid: u32) {
 /// room for it, or the kernel left the program out.
 #[inline(always)]
 pub fn remembered(tid: u32) -> Option<*mut LeftOut> {
-    if config!(preemptible) != 0 {
+    if config!(preemptible) != 0 || !leaves_out() {
         return None;
     }
     let last = LEFT_OUT.get_ptr_mut(0)?;
