@@ -2,7 +2,9 @@
 //! says, removed, and gone; what they say of themselves held against the tools and schemas
 //! of those who publish these.
 
+mod machine;
 mod root;
+mod systemd;
 mod unit;
 
 use std::fs;
