@@ -27,8 +27,10 @@ const MOST: &str = "--threshold=26";
 const SYSTEMDS: [&str; 4] =
     ["var/log/journal", "var/log/wtmp", "var/lib/systemd", "var/lib/logrotate"];
 
-/// What is none of the service's business.
-const FILES: &str = "touch /boot/other /dev/other /root/other /var/tmp/other";
+/// The kernel's configuration as a distribution has it, where this kernel tells; and what is
+/// none of the service's business.
+const FILES: &str = "[ ! -e /proc/config.gz ] || zcat /proc/config.gz >/boot/config-$(uname -r)
+    touch /boot/other /dev/other /root/other /var/tmp/other";
 
 /// What works in the machine, and not under the unit.
 const SHUT: [&str; 10] = [
@@ -63,6 +65,7 @@ fn the_service_lives_and_goes_under_systemd() {
     let installed = Installed { root: &root, machine };
     installed.install();
     installed.is_confined();
+    installed.hides_no_hook();
     installed.traces_and_reloads();
     installed.is_watched();
     installed.does_not_insist();
@@ -147,6 +150,18 @@ impl Installed<'_> {
             let within = self.machine.output(&[&view[..], &shell, &[script]].concat());
             assert!(!within.status.success(), "{script}: {}", said(&within));
         }
+    }
+
+    /// The hook and its reason are those of a tracer that nothing is hidden from.
+    fn hides_no_hook(&self) {
+        let bare = self.machine.output(&["tracer", "--duration", "1ms", "--output", "json"]);
+        let hook = |said: &str| {
+            let (before, after) = said.split_once("tracer: attached: hook ").expect("its hook");
+            let why = before.lines().find(|line| line.starts_with("tracer: hook "));
+            (after.split(' ').next().map(str::to_owned), why.map(str::to_owned))
+        };
+        let (bare, unit) = (said(&bare), self.machine.journal(SERVICE));
+        assert_eq!(hook(&unit), hook(&bare), "under the unit, and without it");
     }
 
     /// Runs the service that is traced; which process it was there.
