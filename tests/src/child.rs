@@ -171,6 +171,11 @@ impl Running {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_some()
+    }
+
     /// What it has said on stderr so far.
     pub fn said(&mut self) -> String {
         let now = Instant::now();

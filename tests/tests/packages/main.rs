@@ -2,7 +2,9 @@
 //! says, removed, and gone; what they say of themselves held against the tools and schemas
 //! of those who publish these.
 
+mod machine;
 mod root;
+mod systemd;
 mod unit;
 
 use std::fs;
@@ -13,7 +15,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use root::{Root, difference, said};
+use root::{Root, said};
 use serde_json::Value;
 use tests::child::Running;
 use tests::skip::{require_root_bpf, skip};
@@ -72,23 +74,26 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-#[test]
-fn the_debian_package_comes_works_and_goes() {
+/// A Debian that has what the package depends on, and the package in it, to be installed.
+fn debian() -> Option<Root> {
     if !require_root_bpf(GROUP) {
-        return;
+        return None;
     }
-    let Some(folder) = made() else { return };
-    let deb = package(&folder, "deb");
-    let depends = lines("dpkg-deb", &["--showformat=${Depends}", "--show"], &deb);
-    let Some(depends) = depends else { return };
+    let deb = package(&made()?, "deb");
+    let depends = lines("dpkg-deb", &["--showformat=${Depends}", "--show"], &deb)?;
     // `libc6 (>= 2.34), libssl3 | libssl3t64`: of alternatives the first.
     let names = depends.split(", ").filter_map(|it| it.split_whitespace().next());
     let names: Vec<_> = names.map(str::to_owned).collect();
-    let Some(root) = Root::make(GROUP, &names) else { return };
-    let before = root.listing();
+    let root = Root::make(GROUP, &names)?;
     fs::copy(&deb, root.path("opt/tracer.deb")).expect("room");
+    Some(root)
+}
+
+#[test]
+fn the_debian_package_comes_works_and_goes() {
+    let Some(root) = debian() else { return };
+    let before = root.listing();
     root.run(&["dpkg", "--install", "/opt/tracer.deb"]);
-    fs::remove_file(root.path("opt/tracer.deb")).expect("our own");
     it_is_all_there(&root);
     it_runs_as_the_unit_says(&root);
     it_goes(&root, &before);
@@ -152,7 +157,7 @@ fn it_runs_as_the_unit_says(root: &Root) {
     assert_eq!((&*field("Uid:"), &*field("NoNewPrivs:")), (&*USER.to_string(), "1"));
     assert_eq!(field("Seccomp:"), "2", "{status}");
 
-    fs::copy(WORKLOAD, root.path("opt/workload")).expect("room");
+    root.lend(WORKLOAD, "opt/workload");
     let calls = CALLS.to_string();
     let workload = ["/opt/workload", "flood", "--count", &calls, "--truth", "/opt/truth"];
     Running::start(root.command(&workload)).finish().expect_code(0);
@@ -179,9 +184,8 @@ fn it_runs_as_the_unit_says(root: &Root) {
         serde_json::from_str(&root.run(&[&verify[..], &paths].concat())).expect("JSON");
     assert_eq!(report["complete"], true, "{report}");
     assert!(count(&report["runs"][0], "events") >= CALLS, "{report}");
-    for name in ["workload", "truth"] {
-        fs::remove_file(root.path("opt").join(name)).expect("our own");
-    }
+    root.take_back("opt/workload");
+    fs::remove_file(root.path("opt/truth")).expect("our own");
     fs::remove_file(socket).expect("our own");
 }
 
@@ -200,14 +204,7 @@ fn it_goes(root: &Root, before: &root::Listing) {
     assert!(changed.contains("size=512K"), "what its owner changed stays");
     assert!(settings.exists() && root.path("var/log/private/tracer/events.json").exists());
     root.run(&["dpkg", "--purge", "tracer"]);
-    let after = root.listing();
-    // systemd's folder for such services, which the test made in its place.
-    let left: Vec<_> = difference(before, &after);
-    let made_here = ["var/log/private", "var/lib/private"].map(Path::new);
-    let left: Vec<_> = left.into_iter().filter(|path| !made_here.contains(path)).collect();
-    assert!(left.is_empty(), "left behind: {left:?}");
-    let info = root.run(&["ls", "/var/lib/dpkg/info"]);
-    assert!(!info.lines().any(|name| name.starts_with("tracer.")), "{info}");
+    root.assert_clean_of("tracer", before, &[]);
 }
 
 /// Debian's own opinion of its package.
