@@ -22,6 +22,7 @@ pub mod cpus;
 pub mod far;
 pub mod honest;
 pub mod hook;
+pub mod manager;
 pub mod nats;
 pub mod schema;
 pub mod shared;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -14,17 +14,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::child::Running;
+use crate::far::free_port;
 use crate::skip::skip;
 use crate::tools;
 
 /// How long a server may take to answer.
 const ANSWER: Duration = Duration::from_secs(20);
-
-/// A port of 127.0.0.1 that nobody listens on.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
-}
 
 /// A server of the test's own, whose streams outlive it.
 pub struct Server {
@@ -39,16 +34,22 @@ impl Server {
     /// One with this configuration beside its port and store, not started yet; None, with
     /// a skip of the group, where there is no nats-server.
     pub fn new(group: &str, configuration: &str) -> Option<Self> {
+        Self::with(group, |port, folder| {
+            let store = folder.join("store");
+            format!(
+                "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n{configuration}\n"
+            )
+        })
+    }
+
+    /// The same with all of its configuration, by the port and the folder that it has.
+    pub fn with(group: &str, text: impl FnOnce(u16, &Path) -> String) -> Option<Self> {
         if tools::find("nats-server").is_none() {
             skip(group, "no nats-server");
             return None;
         }
         let (port, folder) = (free_port(), TempDir::new().expect("a temporary folder"));
-        let store = folder.path().join("store");
-        let text = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n{configuration}\n"
-        );
-        fs::write(folder.path().join("conf"), text).expect("our own folder");
+        fs::write(folder.path().join("conf"), text(port, folder.path())).expect("our own folder");
         Some(Self { port, folder, running: None })
     }
 
@@ -180,6 +181,15 @@ impl Client {
             assert!(Instant::now() < deadline, "{what}: nobody answers");
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Publishes a message of that id; returns what JetStream answers.
+    pub fn publish(&mut self, subject: &str, id: &str, payload: &[u8]) -> Value {
+        let head = format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n");
+        let (headers, all) = (head.len(), head.len() + payload.len());
+        self.say(&format!("HPUB {subject} inbox.tests {headers} {all}\r\n{head}"));
+        self.to.write_all(&[payload, b"\r\n"].concat()).expect("the server reads");
+        serde_json::from_slice(&self.message().payload).expect("JSON")
     }
 
     /// Makes a stream that takes one subject, with these settings beside.

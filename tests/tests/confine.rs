@@ -8,15 +8,15 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use ::tracer::confine::landlock_abi;
 use serde_json::Value;
 use tests::child::{Finished, Running};
 use tests::confine::{Change, confine};
+use tests::far::{ended, pieces, verify, wait_until};
 use tests::skip::require_root_bpf;
 use tests::stream::{Stream, count};
 use tests::tracer::{self, Attached, Waiting};
@@ -189,7 +189,7 @@ fn a_confined_tracer_does_its_work() {
     let workload = Waiting::start(WORKLOAD, &["flood", "--count", "5000"]);
     let pid = workload.pid();
     workload.go();
-    wait_until("files are set aside", || pieces(folder.path(), ".gz") > 2);
+    wait_until("files are set aside", || ending(folder.path(), ".gz") > 2);
     let before = folder.path().join("taken-away");
     fs::rename(&path, &before).expect("a file");
     attached.tracer.signal(libc::SIGHUP);
@@ -197,10 +197,7 @@ fn a_confined_tracer_does_its_work() {
     let again = Waiting::start(WORKLOAD, &["flood", "--count", "2"]);
     let second = again.pid();
     again.go();
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(0);
-    let said = &finished.stderr;
+    let said = ended(attached, 0);
     assert!(said.contains("tracer: seen ") && !said.contains("warning"), "{said}");
     let events: Vec<Value> = fs::read_to_string(&path)
         .expect("the new file")
@@ -216,28 +213,15 @@ fn a_confined_tracer_does_its_work() {
         assert_eq!(event["process"]["exe"], WORKLOAD, "{event}");
         assert!(event["process"]["cgroup"]["path"].is_string(), "{event}");
     }
-    let mut verify = Command::new(tracer::binary());
-    let files = fs::read_dir(folder.path()).expect("our own folder");
-    verify.args(["verify", "-o", "json"]);
-    verify.args(files.map(|file| file.expect("an entry").path()));
-    let report: Value =
-        serde_json::from_slice(&verify.output().expect("a tracer").stdout).expect("a report");
+    let (report, _) = verify(&pieces(folder.path()));
     assert_eq!(report["complete"], true, "the calls of {pid}: {report}");
     assert!(count(&report["runs"][0], "events") >= 5002, "{report}");
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn pieces(folder: &Path, suffix: &str) -> usize {
-    let entries = fs::read_dir(folder).expect("our own folder");
-    let names = entries.map(|entry| entry.expect("an entry").file_name());
-    names.filter(|name| name.to_string_lossy().ends_with(suffix)).count()
+/// How many files have names that end so.
+fn ending(folder: &Path, suffix: &str) -> usize {
+    let ends = |path: &&PathBuf| path.to_string_lossy().ends_with(suffix);
+    pieces(folder).iter().filter(ends).count()
 }
 
 /// A receiver is found by its name, and found again once it has gone away.
@@ -261,8 +245,7 @@ fn a_confined_tracer_connects_again() {
         BufReader::new(second).lines().map(|line| line.expect("a line")).collect::<Vec<_>>()
     });
     workload.go();
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
     let rest = rest.join().expect("the receiver");
     let calls = rest.iter().filter(|line| line.contains("\"tracer.event/1\"")).count();
     assert!(calls >= 2000, "{calls} calls in {} lines", rest.len());
@@ -341,9 +324,7 @@ fn files_in_the_folder_of_another_user() {
     let attached = Attached::with(&["--confine", "on", "--detail", "call", "-w", &write]);
     assert_confined(attached.tracer.id(), always_kept() | DAC_OVERRIDE);
     Waiting::start(WORKLOAD, &["flood", "--count", "1000"]).go();
-    wait_until("a file is set aside", || pieces(folder.path(), "Z") > 1);
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(0);
-    assert!(!finished.stderr.contains("warning"), "{}", finished.stderr);
+    wait_until("a file is set aside", || ending(folder.path(), "Z") > 1);
+    let said = ended(attached, 0);
+    assert!(!said.contains("warning"), "{said}");
 }

@@ -5,9 +5,7 @@
 #[path = "kafka/mock.rs"]
 mod mock;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::os::unix::net::UnixListener;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mock::Mock;
 use serde_json::json;
-use tests::far::verify;
+use tests::far::{complete, dying_reader, ended, pieces};
 use tests::nats::Server;
 use tests::skip::require_root_bpf;
 use tests::stream::count;
@@ -47,8 +45,7 @@ fn through(name: &str, attached: Attached, waiting: Waiting, arrived: impl FnOnc
     arrived();
     let truth = calling.join().expect("the workload");
     assert_eq!(count(&truth[0], "calls"), many());
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
     let took = start.elapsed();
     let rate = many() as f64 / took.as_secs_f64();
     println!("{name}: {} events in {took:.1?}, {rate:.0} a second", many());
@@ -56,10 +53,7 @@ fn through(name: &str, attached: Attached, waiting: Waiting, arrived: impl FnOnc
 
 /// All calls came, and nothing is missing; how often lines came again.
 fn assert_complete(files: &[PathBuf]) -> u64 {
-    let (report, code) = verify(files);
-    let run = &report["runs"][0];
-    assert_eq!((code, count(run, "events")), (Some(0), many()), "{report}");
-    count(run, "duplicates")
+    count(&complete(files, many()), "duplicates")
 }
 
 #[test]
@@ -72,8 +66,7 @@ fn a_file_that_is_set_aside_and_compressed() {
     let write = format!("file:{}?size=16M&compress=zstd", path.display());
     let (attached, waiting) = flood(&write);
     through("file", attached, waiting, || {});
-    let files = fs::read_dir(folder.path()).expect("our own folder");
-    let files: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
+    let files = pieces(folder.path());
     assert!(files.len() > 2, "{files:?}");
     assert_eq!(assert_complete(&files), 0);
 }
@@ -86,21 +79,7 @@ fn a_unix_socket_whose_reader_dies_twice() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let (socket, received) = (folder.path().join("socket"), folder.path().join("received"));
     let (attached, waiting) = flood(&format!("unix:{}", socket.display()));
-    let to = received.clone();
-    let receiver = thread::spawn(move || {
-        for most in [many() / 5, many() / 2, u64::MAX] {
-            let _ = fs::remove_file(&socket);
-            let listener = UnixListener::bind(&socket).expect("our own folder");
-            let from = BufReader::new(listener.accept().expect("the tracer").0);
-            let to = OpenOptions::new().append(true).create(true).open(&to).expect("a file");
-            let mut to = BufWriter::new(to);
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            for line in from.split(b'\n').take(most) {
-                to.write_all(&line.expect("a line")).expect("room");
-                to.write_all(b"\n").expect("room");
-            }
-        }
-    });
+    let receiver = dying_reader(&socket, &received, [many() / 5, many() / 2]);
     through("unix", attached, waiting, || {});
     receiver.join().expect("the receiver");
     assert!(assert_complete(&[received]) > 0, "what may not have arrived is sent again");

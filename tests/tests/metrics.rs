@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::far::{ended, free_port};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
@@ -17,12 +18,6 @@ use tests::tracer::{Attached, Waiting};
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const CALLS: u64 = 5_000;
 const SERVICE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tracer/service");
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
-}
 
 fn get(port: u16, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).expect("tracer");
@@ -115,8 +110,7 @@ fn what_happened_is_told() {
     if let Some(promtool) = promtool() {
         checked(&promtool, &["check", "metrics"], &text);
     }
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
 }
 
 fn jiff_now() -> f64 {
@@ -150,8 +144,7 @@ fn program_run_time_is_told_while_it_is_counted() {
         (sum("tracer_program_runs_total"), sum("tracer_program_run_seconds_total"));
     assert!(runs >= 10_000.0, "both ends of each call: {text}");
     assert!(seconds > 0.0 && seconds / runs < 1e-3, "{seconds} s in {runs} runs");
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
 }
 
 /// A destination that has failed is told, and whoever asks whether the tracer is ready.
@@ -170,10 +163,8 @@ fn a_failed_destination_is_told() {
     let (status, says) = get(port, "/readyz");
     assert!(status == 503 && says.contains("/dev/full has failed"), "{says}");
     assert_eq!(get(port, "/healthz").0, 200, "it lives");
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(5);
-    assert!(finished.stderr.contains("other destinations go on"), "{finished:?}");
+    let said = ended(attached, 5);
+    assert!(said.contains("other destinations go on"), "{said}");
 }
 
 /// A taken port is named, before anything is attached.

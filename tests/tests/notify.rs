@@ -1,53 +1,15 @@
 //! What the service manager is told: when it is attached, how it goes, that it is alive.
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::child::Running;
+use tests::manager::Manager;
 use tests::skip::require_root_bpf;
 use tests::tracer::{self, Waiting};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
-
-/// A service manager.
-struct Manager {
-    socket: UnixDatagram,
-    heard: Vec<String>,
-}
-
-impl Manager {
-    fn new(address: &SocketAddr) -> Self {
-        let socket = UnixDatagram::bind_addr(address).expect("an address of our own");
-        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time");
-        Self { socket, heard: Vec::new() }
-    }
-
-    /// Takes what comes for so long.
-    fn listen(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            let mut buffer = [0; 4096];
-            if let Ok(length) = self.socket.recv(&mut buffer) {
-                self.heard.push(String::from_utf8(buffer[..length].to_vec()).expect("text"));
-            }
-        }
-    }
-
-    fn wait_for(&mut self, what: &str) {
-        let start = Instant::now();
-        while !self.heard.iter().any(|text| text.contains(what)) {
-            assert!(start.elapsed() < Duration::from_secs(30), "{what}: {:?}", self.heard);
-            self.listen(Duration::from_millis(20));
-        }
-    }
-
-    fn count(&self, what: &str) -> usize {
-        self.heard.iter().filter(|text| text.contains(what)).count()
-    }
-}
 
 /// The tracer as systemd starts it.
 fn started(name: &str, watchdog: Duration) -> Running {
@@ -67,7 +29,7 @@ fn a_manager_is_told_how_it_goes() {
     }
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let path = folder.path().join("notify");
-    let mut manager = Manager::new(&SocketAddr::from_pathname(&path).expect("a short path"));
+    let mut manager = Manager::at(&path);
     let mut tracer = started(path.to_str().expect("UTF-8"), Duration::from_millis(600));
     manager.wait_for("READY=1\nSTATUS=attached by ");
     tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
@@ -102,12 +64,9 @@ fn a_manager_is_told_how_it_goes() {
     assert_eq!(manager.count("WATCHDOG=1"), fed);
     tracer.signal(libc::SIGCONT);
 
-    let ready = manager.count("READY=1");
     tracer.signal(libc::SIGHUP);
     manager.wait_for("RELOADING=1\nMONOTONIC_USEC=");
-    while manager.count("READY=1") == ready {
-        manager.listen(Duration::from_millis(20));
-    }
+    manager.wait_for("READY=1");
     tracer.signal(libc::SIGTERM);
     manager.wait_for("STOPPING=1");
     tracer.finish().expect_code(0);
@@ -120,8 +79,7 @@ fn a_manager_that_goes_away_stops_nothing() {
         return;
     }
     let name = format!("tracer-test-{}", std::process::id());
-    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
-    let mut manager = Manager::new(&address);
+    let mut manager = Manager::named(&name);
     let tracer = started(&format!("@{name}"), Duration::from_millis(200));
     manager.wait_for("READY=1");
     manager.wait_for("WATCHDOG=1");

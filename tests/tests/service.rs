@@ -6,15 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::verify;
+use tests::far::{pieces, verify, wait_until};
+use tests::manager::Manager;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools;
@@ -164,18 +162,10 @@ fn started(log: &Path, without: &[&str], options: &[&str]) -> Running {
     Running::start(command)
 }
 
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn lines_of(folder: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder).expect("our own folder");
-    let files = files.map(|file| file.expect("an entry").path());
-    files.filter(|file| file.to_string_lossy().contains("events.json")).collect()
+    let mut files = pieces(folder);
+    files.retain(|file| file.to_string_lossy().contains("events.json"));
+    files
 }
 
 /// As that user, with those capabilities and in that view it is ready once it is attached,
@@ -186,20 +176,10 @@ fn the_tracer_works_under_the_unit() {
         return;
     }
     let log = own_folder();
-    let socket = log.path().join("notify");
-    let manager = UnixDatagram::bind(&socket).expect("a short path");
-    manager.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).expect("our own");
-    let heard = |what: &str| {
-        wait_until(what, || {
-            let mut buffer = [0; 4096];
-            let length = manager.recv(&mut buffer).expect("a message");
-            String::from_utf8_lossy(&buffer[..length]).contains(what)
-        });
-    };
+    let mut manager = Manager::at(&log.path().join("notify"));
     let mut tracer = started(log.path(), &[], &["--confine", "on"]);
     tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
-    heard("READY=1");
+    manager.wait_for("READY=1");
     let status = fs::read_to_string(format!("/proc/{}/status", tracer.id())).expect("/proc");
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).expect(name);
@@ -218,8 +198,8 @@ fn the_tracer_works_under_the_unit() {
     let current = log.path().join("events.json");
     fs::rename(&current, log.path().join("events.json.moved")).expect("our own");
     tracer.signal(libc::SIGHUP);
-    heard("RELOADING=1");
-    heard("READY=1");
+    manager.wait_for("RELOADING=1");
+    manager.wait_for("READY=1");
     tracer.stderr.wait_for("its outcome", |line| line == "tracer: reloaded: nothing has changed\n");
     wait_until("the file is made anew", || current.exists());
     let config = log.path().join("tracer.toml");
@@ -229,8 +209,8 @@ fn the_tracer_works_under_the_unit() {
     let mut reload = |text: String| {
         fs::write(&config, text).expect("our own file");
         tracer.signal(libc::SIGHUP);
-        heard("RELOADING=1");
-        heard("READY=1");
+        manager.wait_for("RELOADING=1");
+        manager.wait_for("READY=1");
         tracer.stderr.wait_for("its outcome", |line| line.starts_with("tracer: reload"))
     };
     let said = reload(more("tcp:127.0.0.1:9"));
@@ -238,7 +218,7 @@ fn the_tracer_works_under_the_unit() {
     let said = reload(more("file:/var/log/tracer/more.json"));
     assert!(said.contains("reloaded: writes to /var/log/tracer/more.json"), "{said}");
     tracer.signal(libc::SIGTERM);
-    heard("STOPPING=1");
+    manager.wait_for("STOPPING=1");
     let finished = tracer.finish();
     finished.expect_code(0);
     assert!(!finished.stderr.contains("warning"), "{}", finished.stderr);

@@ -6,10 +6,9 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::far::verify;
+use tests::far::{self, ended, verify, wait_until};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tracer::{Attached, Waiting};
@@ -40,27 +39,25 @@ impl Place {
     fn options(&self, more: &[&str]) -> Vec<String> {
         let write = format!("unix:{}", self.path("socket").display());
         let spool = self.spool.display().to_string();
-        let own = ["-w", &write, "--spool", &spool, "--detail", "call", "--buffer", "64M"];
-        own.iter().chain(more).map(|&option| option.to_owned()).collect()
+        ["-w", &write, "--spool", &spool]
+            .iter()
+            .chain(more)
+            .map(|&option| option.to_owned())
+            .collect()
     }
 
     /// A tracer of a workload that is about to call so often.
     fn tracer(&self, calls: u64, more: &[&str]) -> (Attached, Waiting) {
-        let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &calls.to_string()]);
-        let options = self.options(&[more, &["--pid", &waiting.pid()]].concat());
+        let options = self.options(more);
         let options: Vec<_> = options.iter().map(String::as_str).collect();
-        (Attached::start(&options), waiting)
+        far::flood(WORKLOAD, calls, &options)
     }
 
     /// Traces so many calls, to the end; what it says.
     fn flood(&self, calls: u64, more: &[&str]) -> String {
         let (attached, waiting) = self.tracer(calls, more);
-        let truth = waiting.go();
-        assert_eq!(count(&truth[0], "calls"), calls);
-        attached.tracer.signal(libc::SIGINT);
-        let finished = attached.tracer.finish();
-        finished.expect_code(0);
-        finished.stderr
+        assert_eq!(count(&waiting.go()[0], "calls"), calls);
+        ended(attached, 0)
     }
 
     /// A receiver that takes one connection's lines, into the file of that name.
@@ -136,11 +133,7 @@ fn a_killed_tracer_leaves_its_spool() {
     let Some(place) = Place::new() else { return };
     let (attached, waiting) = place.tracer(40 * CALLS, &[]);
     let calling = thread::spawn(move || waiting.go());
-    let start = Instant::now();
-    while kept(&place.spool) < 4 << 20 {
-        assert!(start.elapsed() < Duration::from_secs(20), "events come");
-        thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("events come", || kept(&place.spool) >= 4 << 20);
     attached.tracer.signal(libc::SIGKILL);
     let _ = attached.tracer.finish();
     calling.join().expect("the workload");
@@ -173,9 +166,7 @@ fn a_full_spool_loses_what_it_says() {
     let (received, receiver) = place.receiver("received");
     let room = |line: &str| line.contains("the spool has room again");
     attached.tracer.stderr.wait_for("room", room);
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(0);
+    ended(attached, 0);
     receiver.join().expect("the receiver");
     let (report, code) = verify(&[&received]);
     let run = &report["runs"][0];
@@ -199,8 +190,7 @@ fn a_full_disk_is_a_full_spool() {
     attached.tracer.stderr.wait_for("a full disk", full);
     let (received, receiver) = place.receiver("received");
     attached.tracer.stderr.wait_for("room", |line| line.contains("the spool has room again"));
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
     receiver.join().expect("the receiver");
     drop(disk);
     let (report, _) = verify(&[&received]);
@@ -220,8 +210,7 @@ fn a_spool_that_is_not_ours_alone_is_refused() {
     finished.expect_code(1);
     assert!(finished.stderr.contains("another tracer or destination uses it"), "{finished:?}");
     waiting.go();
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(&place.spool, fs::Permissions::from_mode(0o777)).expect("our own");
     let finished = tests::tracer::run(&options);

@@ -1,19 +1,18 @@
 //! The destination `tls`, against socat with OpenSSL, with certificates made for the test.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tests::certificates;
 use tests::child::{self, Running};
-use tests::far::verify;
+use tests::far::{complete, ended, flood, free_port, grown, size};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools;
-use tests::tracer::{self, Attached, Waiting};
+use tests::tracer;
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 const CALLS: u64 = 30_000;
@@ -39,10 +38,8 @@ impl Place {
             return None;
         }
         let folder = tempfile::TempDir::new().expect("a temporary folder");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("its address").port();
         certificates::make(folder.path());
-        Some(Self { folder, port })
+        Some(Self { folder, port: free_port() })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -79,26 +76,13 @@ impl Place {
     }
 }
 
-fn grown(path: &Path, to: u64) {
-    let start = Instant::now();
-    while fs::metadata(path).map_or(0, |file| file.len()) < to {
-        assert!(start.elapsed() < Duration::from_secs(40), "{} grows", path.display());
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn flood(calls: u64, options: &[&str]) -> (Attached, Waiting) {
-    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &calls.to_string()]);
-    let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid()];
-    (Attached::start(&[options, &own].concat()), waiting)
-}
-
 /// A receiver that is away at start, and killed twice on the way, has every line in the end.
 #[test]
 fn a_receiver_that_is_killed_twice_misses_nothing() {
     let Some(place) = Place::new() else { return };
     let write = place.write("&resend=16M");
-    let (attached, waiting) = flood(CALLS, &["-w", &write, "--on-full", "block", "--queue", "1M"]);
+    let (attached, waiting) =
+        flood(WORKLOAD, CALLS, &["-w", &write, "--on-full", "block", "--queue", "1M"]);
     let calling = thread::spawn(move || waiting.go());
     thread::sleep(Duration::from_millis(500));
     for (name, size) in [("first", 1 << 20), ("second", 4 << 20)] {
@@ -110,14 +94,10 @@ fn a_receiver_that_is_killed_twice_misses_nothing() {
     let last = place.receiver("third", "verify=0");
     let truth = calling.join().expect("the workload");
     assert_eq!(count(&truth[0], "calls"), CALLS);
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(0);
+    let said = ended(attached, 0);
     last.finish().expect_code(0);
-    assert!(finished.stderr.contains("trying again until it is there"), "{}", finished.stderr);
-    let (report, code) = verify(&["first", "second", "third"].map(|name| place.whole_lines(name)));
-    let run = &report["runs"][0];
-    assert_eq!((code, count(run, "events")), (Some(0), CALLS), "{report}");
+    assert!(said.contains("trying again until it is there"), "{said}");
+    complete(&["first", "second", "third"].map(|name| place.whole_lines(name)), CALLS);
 }
 
 /// Syslog over TLS (RFC 5425), with a certificate of our own, which the receiver asks for.
@@ -128,13 +108,11 @@ fn a_receiver_that_asks_for_a_certificate() {
     let (cert, key) = (place.name("client.pem"), place.name("client.key"));
     let own = format!("&framing=syslog&cert={cert}&key={key}");
     let receiver = place.receiver("received", &asks);
-    let (attached, waiting) = flood(1000, &["-w", &place.write(&own)]);
+    let (attached, waiting) = flood(WORKLOAD, 1000, &["-w", &place.write(&own)]);
     waiting.go();
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
     receiver.finish().expect_code(0);
-    let (report, code) = verify(&[place.path("received")]);
-    assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 1000), "{report}");
+    complete(&[place.path("received")], 1000);
 }
 
 /// Who can't be believed gets nothing, is told of, and waited for; and so is one who does not
@@ -153,17 +131,13 @@ fn certificates_that_are_not_believed() {
     ] {
         let _ = fs::remove_file(place.path("events"));
         let receiver = place.receiver("received", options);
-        let (attached, waiting) = flood(1000, &["-w", &write, "-w", &file]);
+        let (attached, waiting) = flood(WORKLOAD, 1000, &["-w", &write, "-w", &file]);
         waiting.go();
         thread::sleep(Duration::from_millis(500));
-        attached.tracer.signal(libc::SIGINT);
-        let finished = attached.tracer.finish();
-        let said = &finished.stderr;
-        assert_eq!(finished.code(), 5, "{said}");
+        let said = ended(attached, 5);
         assert!(said.contains(reason) && said.contains("trying again"), "{reason}: {said}");
-        assert_eq!(fs::metadata(place.path("received")).map_or(0, |file| file.len()), 0);
-        let (report, code) = verify(&[place.path("events")]);
-        assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 1000), "{report}");
+        assert_eq!(size(&place.path("received")), 0);
+        complete(&[place.path("events")], 1000);
         drop(receiver);
     }
 }

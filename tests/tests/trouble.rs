@@ -8,10 +8,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::verify;
+use tests::far::{complete, ended, pieces, size, verify, wait_until};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tracer::{self, Attached, Waiting};
@@ -52,28 +51,14 @@ impl Flood {
         between();
         assert_eq!(count(&second.go()[0], "calls"), PART);
         after();
-        attached.tracer.signal(libc::SIGINT);
-        let finished = attached.tracer.finish();
-        finished.expect_code(0);
-        finished.stderr
+        ended(attached, 0)
     }
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |file| file.len())
-}
-
-fn pieces(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("our own folder");
-    entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
 /// Every call is in these files, once.
 fn assert_complete(files: &[PathBuf]) {
-    let (report, code) = verify(files);
-    assert_eq!((code, &report["complete"]), (Some(0), &Value::Bool(true)), "{report}");
-    let run = &report["runs"][0];
-    assert_eq!((count(run, "events"), count(run, "duplicates")), (CALLS, 0), "{report}");
+    let run = complete(files, CALLS);
+    assert_eq!(count(&run, "duplicates"), 0, "{run}");
 }
 
 /// Lines go on into the file that was open where its folder is gone from under it.
@@ -132,12 +117,8 @@ fn a_folder_that_takes_no_files_for_a_while() {
     let mutable = || {
         // It goes on into a file that is longer than it may be, whose name may be new
         // already.
-        let start = Instant::now();
         let long = |file: &PathBuf| size(file) > 8 << 20;
-        while !pieces(folder.path()).iter().any(long) {
-            assert!(start.elapsed() < Duration::from_secs(20), "lines go on");
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("lines go on", || pieces(folder.path()).iter().any(long));
         assert!(chattr("-i", folder.path()), "it worked before");
     };
     let said = flood.go(immutable, mutable);

@@ -24,6 +24,7 @@ mod docs;
 mod ebpf;
 mod fuzz;
 mod guest;
+mod metadata;
 mod privilege;
 mod run;
 mod setup;

@@ -11,10 +11,8 @@ use spdx::{Expression, Licensee};
 
 use crate::{
     cargo,
-    dist::{
-        crates::{self, Crate},
-        licences,
-    },
+    dist::{crates, licences},
+    metadata::Crate,
     skip::Skip,
     test::Outcome,
     workspace::{Workspace, on_path},

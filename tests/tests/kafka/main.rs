@@ -6,7 +6,6 @@ mod doorkeeper;
 mod mock;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -16,31 +15,16 @@ use mock::Mock;
 use serde_json::Value;
 use tests::certificates;
 use tests::child::{self, Running};
-use tests::far::verify;
+use tests::far::{complete, ended, flood, free_port, verify};
 use tests::skip::skip;
 use tests::stream::count;
 use tests::tools;
-use tests::tracer::{self, Attached, Waiting};
+use tests::tracer;
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 /// The mock keeps 5 MiB of each partition.
 const CALLS: u64 = 10_000;
 const PARTITIONS: u32 = 8;
-
-/// Traces a workload of so many calls.
-fn flood(calls: u64, options: &[&str]) -> (Attached, Waiting) {
-    let waiting = Waiting::start(WORKLOAD, &["flood", "--count", &calls.to_string()]);
-    let own = ["--detail", "call", "--buffer", "64M", "--pid", &waiting.pid()];
-    (Attached::start(&[options, &own].concat()), waiting)
-}
-
-/// Ends it; what it said, and its exit status.
-fn ended(attached: Attached) -> (String, i32) {
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    let code = finished.code();
-    (finished.stderr, code)
-}
 
 /// Writes the lines of a topic to a file, each behind its headers and key where these are
 /// asked for.
@@ -63,7 +47,8 @@ fn brokers_that_are_down_are_waited_for() {
     mock.tell(&format!("topic calls {PARTITIONS}"));
     mock.all("down");
     let write = format!("kafka:{}/calls?reconnect.backoff.max.ms=500", mock.brokers);
-    let (attached, waiting) = flood(CALLS, &["-w", &write, "--on-full", "block", "--queue", "1M"]);
+    let (attached, waiting) =
+        flood(WORKLOAD, CALLS, &["-w", &write, "--on-full", "block", "--queue", "1M"]);
     let calling = thread::spawn(move || waiting.go());
     for _ in 0..2 {
         thread::sleep(Duration::from_millis(700));
@@ -76,14 +61,11 @@ fn brokers_that_are_down_are_waited_for() {
     let truth = calling.join().expect("the workload");
     assert_eq!(count(&truth[0], "calls"), CALLS);
     thread::sleep(Duration::from_secs(1));
-    let (said, code) = ended(attached);
-    assert_eq!(code, 0, "{said}");
+    let said = ended(attached, 0);
     assert!(said.contains("waiting until lines arrive"), "{said}");
     assert!(said.contains("lines arrive again"), "{said}");
     read_out(&mock, "calls", "%s\n", &received);
-    let (report, code) = verify(&[&received]);
-    let run = &report["runs"][0];
-    assert_eq!((code, count(run, "events")), (Some(0), CALLS), "{report}");
+    complete(&[&received], CALLS);
     let text = read_out(&mock, "calls", "%h %s\n", &received);
     for line in text.lines() {
         let (headers, line) = line.split_once(' ').expect("headers and a line");
@@ -102,23 +84,22 @@ fn brokers_that_hang_are_waited_for() {
     let received = folder.path().join("received");
     mock.tell(&format!("topic calls {PARTITIONS}"));
     let write = format!("kafka:{}/calls?key=run&socket.timeout.ms=1000", mock.brokers);
-    let (attached, waiting) = flood(3000, &["-w", &write, "--on-full", "block", "--queue", "1M"]);
+    let (attached, waiting) =
+        flood(WORKLOAD, 3000, &["-w", &write, "--on-full", "block", "--queue", "1M"]);
     let calling = thread::spawn(move || waiting.go());
     mock.process.signal(libc::SIGSTOP);
     thread::sleep(Duration::from_millis(2500));
     mock.process.signal(libc::SIGCONT);
     calling.join().expect("the workload");
     thread::sleep(Duration::from_secs(1));
-    let (said, code) = ended(attached);
-    assert_eq!(code, 0, "{said}");
+    ended(attached, 0);
     let text = read_out(&mock, "calls", "%p %k\n", &received);
     let mut kinds: Vec<_> = text.lines().collect();
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds.len(), 1, "one key, one partition: {kinds:?}");
     read_out(&mock, "calls", "%s\n", &received);
-    let (report, code) = verify(&[&received]);
-    assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 3000), "{report}");
+    complete(&[&received], 3000);
 }
 
 /// Lines that are too long are refused and counted, and the others arrive.
@@ -168,14 +149,12 @@ fn what_is_hopeless_ends_it() {
     ] {
         let _ = fs::remove_file(&path);
         let write = format!("kafka:{brokers}/{topic}");
-        let (attached, waiting) = flood(1000, &["-w", &write, "-w", &file]);
+        let (attached, waiting) = flood(WORKLOAD, 1000, &["-w", &write, "-w", &file]);
         waiting.go();
         thread::sleep(Duration::from_secs(3));
-        let (said, code) = ended(attached);
-        assert_eq!(code, 5, "{said}");
+        let said = ended(attached, 5);
         assert!(said.contains(reason) && said.contains("other destinations go on"), "{said}");
-        let (report, code) = verify(&[&path]);
-        assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 1000), "{report}");
+        complete(&[&path], 1000);
     }
 }
 
@@ -190,9 +169,7 @@ fn a_password_that_is_wrong_ends_it() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
     certificates::make(folder.path());
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = free.local_addr().expect("its address").port();
-    drop(free);
+    let port = free_port();
     let (cert, key, ca) = (path("server.pem"), path("server.key"), path("ca.pem"));
     let listen = format!("OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
     let listen = format!("{listen},cert={cert},key={key},cafile={ca},verify=1");
@@ -210,7 +187,7 @@ fn a_password_that_is_wrong_ends_it() {
         let file = format!("file:{}", path(believed) + ".events");
         let options = format!("config={}&ssl.ca.location={}", path("properties"), path(believed));
         let write = format!("kafka:localhost:{port}/t?broker.address.family=v4&{options}");
-        let (mut attached, waiting) = flood(1000, &["-vvv", "-w", &write, "-w", &file]);
+        let (mut attached, waiting) = flood(WORKLOAD, 1000, &["-vvv", "-w", &write, "-w", &file]);
         waiting.go();
         let (reason, then) = match ends {
             true => ("nobody knows", "other destinations go on"),
@@ -218,11 +195,9 @@ fn a_password_that_is_wrong_ends_it() {
         };
         let told = |line: &str| line.contains(reason) && line.contains(then);
         attached.tracer.stderr.wait_for(reason, told);
-        let (said, code) = ended(attached);
-        assert_eq!(code, 5, "{said}");
+        let said = ended(attached, 5);
         assert!(!said.contains("hush"), "{said}");
-        let (report, code) = verify(&[path(believed) + ".events"]);
-        assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), 1000), "{report}");
+        complete(&[path(believed) + ".events"], 1000);
     }
 }
 

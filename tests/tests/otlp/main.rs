@@ -5,13 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::{self, ended, verify};
-use tests::nats::free_port;
+use tests::far::{self, complete, ended, free_port, verify, wait_until};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools;
@@ -69,33 +68,28 @@ impl Receiver {
     }
 
     fn wait_lines(&self, lines: u64) {
-        let start = Instant::now();
-        while self.lines() < lines {
-            assert!(start.elapsed() < Duration::from_secs(60), "{} of {lines}", self.lines());
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(&format!("{lines} lines"), || self.lines() >= lines);
     }
 
     fn destination(&self, options: &str) -> String {
         format!("otlp:127.0.0.1:{}{options}", self.port)
     }
 
-    /// The report of what it has; each record was as it should be.
-    fn report(&self) -> (Value, Option<i32>) {
+    /// Each record was as it should be.
+    fn assert_not_odd(&self) {
         let odd = self.folder.path().join("received.odd");
         assert!(!odd.exists(), "{:?}", fs::read_to_string(odd));
-        verify(&[self.file()])
     }
 
     fn assert_complete(&self) {
-        let (report, code) = self.report();
-        assert_eq!((code, count(&report["runs"][0], "events")), (Some(0), CALLS), "{report}");
+        self.assert_not_odd();
+        complete(&[self.file()], CALLS);
     }
 }
 
-/// A tracer of a flood of `CALLS` calls, which is still to be let go.
+/// A tracer of a flood that is still to be let go, with a queue that holds it.
 fn flood(options: &[&str]) -> (Attached, Waiting) {
-    far::flood(WORKLOAD, CALLS, options)
+    far::flood(WORKLOAD, CALLS, &[options, &["--queue", "256M"]].concat())
 }
 
 /// Down at the start, then unavailable for a while, killed twice in the middle, busy now
@@ -155,7 +149,8 @@ fn what_is_rejected_is_counted() {
         let text = fs::read_to_string(&path).expect("what was written");
         let refused = text.lines().filter(|line| line.contains(marked)).count() as u64;
         assert!((40..60).contains(&refused), "{refused}");
-        let (report, code) = receiver.report();
+        receiver.assert_not_odd();
+        let (report, code) = verify(&[receiver.file()]);
         let run = &report["runs"][0];
         assert_eq!((code, count(run, "missing")), (Some(1), refused), "{report}");
         assert_eq!(count(run, "undeclared"), 0, "{report}");

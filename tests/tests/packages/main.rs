@@ -9,7 +9,6 @@ mod unit;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
@@ -18,6 +17,7 @@ use std::time::{Duration, Instant};
 use root::{Root, said};
 use serde_json::Value;
 use tests::child::Running;
+use tests::manager::Manager;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools;
@@ -136,18 +136,9 @@ fn it_runs_as_the_unit_says(root: &Root) {
     assert!(text.contains("size=100M"), "{text}");
     fs::write(&settings, text.replace("size=100M", "size=512K")).expect("our own root");
     let socket = logs.join("notify");
-    let manager = UnixDatagram::bind(&socket).expect("a short path");
-    manager.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).expect("our own");
-    let heard = |what: &str| {
-        wait_until(what, || {
-            let mut buffer = [0; 4096];
-            let length = manager.recv(&mut buffer).expect("a message");
-            String::from_utf8_lossy(&buffer[..length]).contains(what)
-        });
-    };
+    let mut manager = Manager::at(&socket);
     let mut tracer = unit.start(root);
-    heard("READY=1");
+    manager.wait_for("READY=1");
     tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
     let status = fs::read_to_string(format!("/proc/{}/status", tracer.id())).expect("/proc");
     let field = |name: &str| {
@@ -170,10 +161,10 @@ fn it_runs_as_the_unit_says(root: &Root) {
     let current = logs.join("events.json");
     fs::rename(&current, logs.join("events.json.moved")).expect("our own");
     tracer.signal(libc::SIGHUP);
-    heard("RELOADING=1");
+    manager.wait_for("RELOADING=1");
     wait_until("the file is made anew", || current.exists());
     tracer.signal(libc::SIGTERM);
-    heard("STOPPING=1");
+    manager.wait_for("STOPPING=1");
     let finished = tracer.finish();
     finished.expect_code(0);
     assert!(!finished.stderr.contains("warning"), "{}", finished.stderr);

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::child::Running;
+use tests::far::ended;
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools;
@@ -32,8 +33,7 @@ fn trace(folder: &Path, stopped: bool, scenario: &[&str]) -> Vec<Value> {
     }
     let truth = waiting.go();
     attached.tracer.signal(libc::SIGCONT);
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
     truth
 }
 

@@ -2,14 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::verify;
+use tests::far::{complete, ended, grown, pieces};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
@@ -53,11 +50,7 @@ fn what_logrotate_sets_aside_is_complete() {
 
     for waiting in waiting.by_ref().take(TIMES) {
         let calling = thread::spawn(move || waiting.go());
-        let start = Instant::now();
-        while fs::metadata(&events).map_or(0, |file| file.len()) < 1 << 20 {
-            assert!(start.elapsed() < Duration::from_secs(20), "events come");
-            thread::sleep(Duration::from_millis(1));
-        }
+        grown(&events, 1 << 20);
         let mut command = logrotate.command(&[]);
         command.arg("--force").arg("--state").args([&state, &config]);
         Running::start(command).finish().expect_code(0);
@@ -65,19 +58,13 @@ fn what_logrotate_sets_aside_is_complete() {
     }
     // Into the last one.
     waiting.for_each(|waiting| assert_eq!(count(&waiting.go()[0], "calls"), CALLS));
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
 
-    let pieces = fs::read_dir(folder.path()).expect("our own folder");
-    let pieces: Vec<PathBuf> = pieces.map(|entry| entry.expect("an entry").path()).collect();
-    let is = |path: &&PathBuf| path.to_string_lossy().contains("events.json");
-    let pieces: Vec<_> = pieces.iter().filter(is).collect();
+    let mut pieces = pieces(folder.path());
+    pieces.retain(|path| path.to_string_lossy().contains("events.json"));
     assert_eq!(pieces.len(), TIMES + 1, "{pieces:?}");
     let compressed = pieces.iter().filter(|path| path.extension().is_some_and(|e| e == "gz"));
     assert_eq!(compressed.count(), TIMES - 1, "{pieces:?}");
-    let (report, code) = verify(&pieces);
-    assert_eq!((code, &report["complete"]), (Some(0), &Value::Bool(true)), "{report}");
-    let run = &report["runs"][0];
-    let calls = CALLS * (TIMES as u64 + 1);
-    assert_eq!((count(run, "events"), count(run, "duplicates")), (calls, 0), "{report}");
+    let run = complete(&pieces, CALLS * (TIMES as u64 + 1));
+    assert_eq!(count(&run, "duplicates"), 0, "{run}");
 }

@@ -8,7 +8,6 @@ mod receivers;
 mod sigma;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
@@ -25,10 +24,4 @@ fn recipe(name: &str, own: &[(&str, &str)]) -> String {
         assert!(text.contains(shipped), "no {shipped} in {name}");
         text.replace(shipped, here)
     })
-}
-
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }

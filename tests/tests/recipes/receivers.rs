@@ -9,21 +9,17 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::verify;
+use tests::far::{ended, free_port, size, verify};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
 use tests::tracer::{Attached, Waiting};
 
-use crate::{WORKLOAD, free_port, recipe};
+use crate::{WORKLOAD, recipe};
 
 const CALLS: u64 = 30_000;
 /// Messages of one call, whose event is longer than 64 KiB.
 const BATCH: &str = "1024";
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |file| file.len())
-}
 
 /// Waits until the file has so many bytes.
 fn grown(path: &Path, bytes: u64, receiver: &mut Running) {
@@ -67,10 +63,8 @@ fn killed_twice(name: &str, daemon: impl Fn(&Path, &Path) -> Command) {
         receiver = start();
     }
     calls += count(&calling.join().expect("the workload")[0], "calls");
-    attached.tracer.signal(libc::SIGINT);
-    let finished = attached.tracer.finish();
-    finished.expect_code(0);
-    assert!(finished.stderr.contains("connected"), "{}", finished.stderr);
+    let said = ended(attached, 0);
+    assert!(said.contains("connected"), "{said}");
     // It may have some to write yet.
     let start = Instant::now();
     let has_end = |report: &Value| report["runs"][0]["has_end"] == true;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::child::{self, run};
+use tests::far::ended;
 use tests::skip::{require_root_bpf, skip};
 use tests::tracer::{self, Attached, Waiting};
 use tests::{hook, tools};
@@ -78,8 +79,7 @@ fn lose_calls(folder: &Path) {
     attached.tracer.signal(libc::SIGSTOP);
     waiting.go();
     attached.tracer.signal(libc::SIGCONT);
-    attached.tracer.signal(libc::SIGINT);
-    attached.tracer.finish().expect_code(0);
+    ended(attached, 0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::{Errno, HEX, Name, Timespec};
+use super::{Errno, Name, Timespec, schema::HEX};
 
 /// One control message (`struct cmsghdr` and its data).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

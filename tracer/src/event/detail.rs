@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use super::{HEX_NUMBER, hex};
+use super::{hex, schema::HEX_NUMBER};
 
 /// A buffer that the kernel may fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::Iovec;
+use super::{Iovec, schema::HEX_NUMBER};
 
 /// The kernel's own values; only those that differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -14,7 +14,7 @@ pub struct Kernel {
     pub len: Option<u32>,
     /// Address of the buffer for the source address; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "address")]
-    #[schemars(with = "String", extend("pattern" = super::HEX_NUMBER))]
+    #[schemars(with = "String", extend("pattern" = HEX_NUMBER))]
     pub name: Option<u64>,
     /// The first iovec.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ pub struct Kernel {
     pub iov_bytes: Option<u64>,
     /// Address of the buffer for control messages; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "address")]
-    #[schemars(with = "String", extend("pattern" = super::HEX_NUMBER))]
+    #[schemars(with = "String", extend("pattern" = HEX_NUMBER))]
     pub control: Option<u64>,
     /// Its size.
     #[serde(skip_serializing_if = "Option::is_none")]

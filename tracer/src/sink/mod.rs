@@ -2,6 +2,8 @@
 //! [`queue`] and a thread of its own.
 
 mod chunk;
+#[cfg(any(feature = "kafka", feature = "nats", feature = "otlp", feature = "tls"))]
+mod credentials;
 mod destination;
 mod file;
 #[cfg(feature = "kafka")]
@@ -17,6 +19,8 @@ mod reach;
 mod remote;
 mod spool;
 mod stream;
+#[cfg(any(feature = "nats", feature = "otlp", feature = "tls"))]
+mod tls;
 mod transport;
 mod writer;
 
@@ -36,12 +40,10 @@ pub use nats::{Login, NatsSubject};
 pub use otlp::OtlpReceiver;
 pub use queue::{OnFull, PATIENCE, Standing, Wake};
 pub use reach::{Ports, Reach};
-#[cfg(any(feature = "nats", feature = "otlp"))]
-pub use remote::Tls as RemoteTls;
 pub use spool::Spool;
-#[cfg(feature = "tls")]
-pub use stream::Tls;
 pub use stream::{Peer, StreamSocket, Syslog};
+#[cfg(any(feature = "nats", feature = "otlp", feature = "tls"))]
+pub use tls::Tls;
 
 use crate::{event::RunId, tally::Tally};
 use chunk::Chunk;

@@ -3,46 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use serde::Deserialize;
 
-use crate::{cargo, workspace::Workspace};
-
-/// One crate at one version.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Crate {
-    pub id: String,
-    pub name: String,
-    pub version: String,
-    /// An SPDX expression, or the older `MIT/Apache-2.0`.
-    pub license: Option<String>,
-    pub license_file: Option<PathBuf>,
-    pub description: Option<String>,
-    pub repository: Option<String>,
-    /// `registry+URL`; None for the workspace's own.
-    pub source: Option<String>,
-    pub manifest_path: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Crate>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    dependencies: Vec<String>,
-}
+use crate::{
+    cargo,
+    metadata::{Crate, Metadata},
+    workspace::Workspace,
+};
 
 /// Everything that the workspace is built, tested and shipped with.
 pub fn all(workspace: &Workspace) -> Result<Vec<Crate>> {
@@ -50,10 +19,7 @@ pub fn all(workspace: &Workspace) -> Result<Vec<Crate>> {
 }
 
 fn metadata(workspace: &Workspace) -> Result<Metadata> {
-    let mut command = cargo::stable(workspace);
-    command.args(["metadata", "--locked", "--format-version", "1", "--all-features"]);
-    let text = cargo::output_of(&mut command).context("cargo metadata")?;
-    serde_json::from_str(&text).context("cargo metadata has another form")
+    Metadata::ask(&mut cargo::stable(workspace), &["--all-features"])
 }
 
 /// What is shipped: the crates, and which of them takes which.
@@ -83,8 +49,8 @@ impl Shipped {
         let ids: BTreeSet<_> = crates.iter().map(|it| it.id.clone()).collect();
         let nodes = metadata.resolve.nodes.into_iter().filter(|node| ids.contains(&node.id));
         let takes = nodes.map(|node| {
-            let taken = node.dependencies.into_iter().filter(|id| ids.contains(id)).collect();
-            (node.id, taken)
+            let taken = node.deps.into_iter().map(|edge| edge.pkg);
+            (node.id, taken.filter(|id| ids.contains(id)).collect())
         });
         let takes = takes.collect();
         let lock = workspace.root.join("Cargo.lock");

@@ -4,7 +4,7 @@ use std::env;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{cargo, dist::crates::Crate, workspace::Workspace};
+use crate::{cargo, metadata::Crate, workspace::Workspace};
 
 /// Who answers for a package that nobody put a name to.
 const NOBODY: (&str, &str) = ("Unofficial build of tracer", "nobody@tracer.invalid");

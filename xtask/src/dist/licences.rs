@@ -8,10 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::{
-    crates::{Crate, Shipped},
-    runtime::Part,
-};
+use super::{crates::Shipped, runtime::Part};
+use crate::metadata::Crate;
 
 const RULE: &str =
     "----------------------------------------------------------------------------------------";

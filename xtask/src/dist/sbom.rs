@@ -7,12 +7,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    crates::{Crate, Shipped},
-    facts::Facts,
-    licences,
-    runtime::Part,
-};
+use super::{crates::Shipped, facts::Facts, licences, runtime::Part};
+use crate::metadata::Crate;
 
 /// The document; the same for the same program and lock file.
 pub fn text(facts: &Facts, shipped: &Shipped, parts: &[Part], program: &[u8]) -> Result<String> {

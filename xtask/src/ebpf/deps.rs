@@ -8,9 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 
-use crate::cargo;
+use crate::metadata::{Edge, Metadata};
 
 pub const ROOT: &str = "tracer-ebpf";
 pub const TARGET: &str = "bpfel-unknown-none";
@@ -22,65 +21,17 @@ pub struct Locked {
     pub folder: PathBuf,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    version: String,
-    manifest_path: PathBuf,
-    /// None for a package of the workspace.
-    source: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Edge>,
-}
-
-#[derive(Deserialize)]
-struct Edge {
-    pkg: String,
-    dep_kinds: Vec<DepKind>,
-}
-
-#[derive(Deserialize)]
-struct DepKind {
-    /// None for what the program links (and for what its macros are made of).
-    kind: Option<String>,
-}
-
-/// Asks `cargo` about the workspace at `root`. It unpacks what is not unpacked yet,
-/// and fails rather than change Cargo.lock.
+/// Asks `cargo` about the workspace at `root`.
 pub fn locked(mut cargo: Command, root: &Path) -> Result<Vec<Locked>> {
-    cargo.current_dir(root).args([
-        "metadata",
-        "--locked",
-        "--format-version",
-        "1",
-        "--filter-platform",
-        TARGET,
-    ]);
-    let json = cargo::output_of(&mut cargo).context("can't resolve the object's dependencies")?;
-    parse(&json)
+    let more = ["--filter-platform", TARGET];
+    let metadata = Metadata::ask(cargo.current_dir(root), &more);
+    linked(&metadata.context("can't resolve the object's dependencies")?)
 }
 
 /// Packages from outside the workspace that are reached without dev- and
 /// build-dependencies: those can't change the object, and would call for a rebuild
 /// whenever a test library moves.
-fn parse(json: &str) -> Result<Vec<Locked>> {
-    let metadata: Metadata = serde_json::from_str(json).context("cargo metadata's answer")?;
+fn linked(metadata: &Metadata) -> Result<Vec<Locked>> {
     let edges: HashMap<&str, &[Edge]> =
         metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), &*node.deps)).collect();
     let root = metadata
@@ -93,8 +44,7 @@ fn parse(json: &str) -> Result<Vec<Locked>> {
     let mut waiting = vec![root.id.as_str()];
     while let Some(id) = waiting.pop() {
         for edge in edges.get(id).copied().unwrap_or_default() {
-            let linked = edge.dep_kinds.iter().any(|dep| dep.kind.is_none());
-            if linked && reached.insert(&edge.pkg) {
+            if edge.is_linked() && reached.insert(&edge.pkg) {
                 waiting.push(&edge.pkg);
             }
         }
@@ -158,6 +108,7 @@ mod tests {
             version: "1.0.0".into(),
             folder: format!("/c/{name}-1.0.0").into(),
         };
-        assert_eq!(parse(&json).expect("parses"), [locked("aya-ebpf"), locked("zerocopy")]);
+        let found = linked(&Metadata::parse(&json).expect("parses")).expect("the root");
+        assert_eq!(found, [locked("aya-ebpf"), locked("zerocopy")]);
     }
 }

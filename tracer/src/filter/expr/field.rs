@@ -1,5 +1,5 @@
 //! What the fields of an event are: their paths, types and values. The rows are in
-//! `rows.rs`.
+//! `rows/`.
 
 use std::{fmt, net::IpAddr, sync::LazyLock};
 

@@ -1,11 +1,12 @@
 //! What librdkafka is told, put together and looked over without a thread, so that
 //! mistakes show before anything is traced, and files are read while they may be.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use rdkafka::{ClientConfig, error::KafkaError};
 
 use super::spec::{KafkaTopic, refuse_own};
+use crate::sink::credentials::{at, read_text};
 
 /// What users may set otherwise. A chunk's lines come all at once, and the next chunk once
 /// these are reported: to wait for more of them costs more than it brings. They wait for as
@@ -31,7 +32,7 @@ pub fn gather(spec: &KafkaTopic) -> io::Result<ClientConfig> {
         config.set(*name, *value);
     }
     if let Some(path) = &spec.config {
-        let text = fs::read_to_string(path).map_err(|error| at(path, &error.to_string()))?;
+        let text = read_text(path)?;
         for (name, value) in lines(&text).map_err(|why| at(path, &why))? {
             config.set(name, value);
         }
@@ -48,7 +49,7 @@ pub fn gather(spec: &KafkaTopic) -> io::Result<ClientConfig> {
         if *location == "ssl.ca.location" && !path.is_file() {
             continue;
         }
-        let text = fs::read_to_string(path).map_err(|error| at(path, &error.to_string()))?;
+        let text = read_text(path)?;
         config.remove(location).set(*content, text);
     }
     config.create_native_config().map_err(|error| io::Error::other(reason(&error)))?;
@@ -63,10 +64,6 @@ pub fn reason(error: &KafkaError) -> String {
         KafkaError::ClientCreation(why) => why.clone(),
         other => other.to_string(),
     }
-}
-
-fn at(path: &Path, why: &str) -> io::Error {
-    io::Error::other(format!("{}: {why}", path.display()))
 }
 
 /// The settings in a file: a `name=value` a line, `#` before comments.

@@ -6,18 +6,15 @@ mod batch;
 mod link;
 mod spec;
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, time::Instant};
 
 use async_nats::ConnectOptions;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
 
 use super::{
     chunk::Chunk,
-    remote::{self, IDLE, Tls, Trouble},
+    credentials::{at, read_secret},
+    remote::{IDLE, Trouble},
+    tls,
     transport::{Delivery, Halt, Leash, Transport},
 };
 use batch::Batch;
@@ -46,23 +43,19 @@ impl Nats {
         let mut options = ConnectOptions::new().name("tracer").no_echo();
         options = match &spec.login {
             Login::None => options,
-            Login::User(name, path) => {
-                options.user_and_password(name.clone(), remote::read_secret(path)?)
-            }
-            Login::Token(path) => options.token(remote::read_secret(path)?),
-            Login::Nkey(path) => options.nkey(remote::read_secret(path)?),
+            Login::User(name, path) => options.user_and_password(name.clone(), read_secret(path)?),
+            Login::Token(path) => options.token(read_secret(path)?),
+            Login::Nkey(path) => options.nkey(read_secret(path)?),
             // The library's own message could show what the file holds.
-            Login::Creds(path) => {
-                options.credentials(&remote::read_secret(path)?).map_err(|_| {
-                    io::Error::other(format!("{}: these are no credentials", path.display()))
-                })?
-            }
+            Login::Creds(path) => options
+                .credentials(&read_secret(path)?)
+                .map_err(|_| at(path, &"these are no credentials"))?,
         };
         if let Some(inbox) = &spec.inbox {
             options = options.custom_inbox_prefix(inbox);
         }
         if let Some(tls) = &spec.tls {
-            options = options.require_tls(true).tls_client_config(client_config(tls)?);
+            options = options.require_tls(true).tls_client_config(tls::config(tls)?);
         }
         Ok(Self {
             spec: spec.clone(),
@@ -150,39 +143,4 @@ impl Transport for Nats {
         self.link = None;
         Ok(())
     }
-}
-
-/// Who is trusted, and what we show.
-fn client_config(tls: &Tls) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca {
-        Some(path) => {
-            let wrong = |what: &dyn std::fmt::Display| {
-                io::Error::other(format!("{}: {what}", path.display()))
-            };
-            let pem = remote::read(path)?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|error| wrong(&error))?;
-                roots.add(certificate).map_err(|error| wrong(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong(&"there is no certificate in it"));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots);
-    let Some((cert, key)) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
-    let wrong = |what| io::Error::other(format!("{}: {what}", cert.display()));
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&remote::read(cert)?).collect();
-    let chain = chain.map_err(|error| wrong(error.to_string()))?;
-    // What is wrong with a key is not shown: it might show the key.
-    let private = PrivateKeyDer::from_pem_slice(&remote::read(key)?)
-        .map_err(|_| io::Error::other(format!("{}: there is no key in it", key.display())))?;
-    builder.with_client_auth_cert(chain, private).map_err(|error| wrong(error.to_string()))
 }

@@ -4,7 +4,8 @@ use std::{fmt, path::PathBuf};
 
 use crate::sink::{
     options::Options,
-    remote::{Tls, host_port, host_port_text},
+    remote::{host_port, host_port_text},
+    tls::Tls,
 };
 
 /// Where a server listens, if nothing else is said.
@@ -80,7 +81,7 @@ impl NatsSubject {
             owned(text).filter(|text| is_subject(text))
         })?;
         let login = Login::take(&mut options)?;
-        let tls = Tls::take(&mut options)?;
+        let tls = Tls::take_if_on(&mut options)?;
         options.finish(Self::OPTIONS)?;
         Ok(Self { servers, subject: subject.to_owned(), stream, id, inbox, login, tls })
     }

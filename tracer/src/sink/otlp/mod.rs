@@ -26,7 +26,9 @@ use tonic::{
 
 use super::{
     chunk::{Chunk, Line},
-    remote::{self, IDLE, Tls},
+    credentials::{at, read, read_text},
+    remote::{self, IDLE},
+    tls::Tls,
     transport::{Delivery, Halt, Leash, Transport},
 };
 use answer::Trouble;
@@ -76,8 +78,7 @@ impl Otlp {
             endpoint = endpoint.tls_config(config).map_err(|error| deepest(&error))?;
         }
         let headers = match &spec.headers {
-            Some(path) => headers(&remote::read_text(path)?)
-                .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?,
+            Some(path) => headers(&read_text(path)?).map_err(|why| at(path, &why))?,
             None => MetadataMap::new(),
         };
         Ok(Self {
@@ -256,11 +257,11 @@ fn headers(text: &str) -> Result<MetadataMap, String> {
 fn client_config(tls: &Tls, host: &str) -> io::Result<ClientTlsConfig> {
     let config = ClientTlsConfig::new().domain_name(host);
     let config = match &tls.ca {
-        Some(path) => config.ca_certificate(Certificate::from_pem(remote::read(path)?)),
+        Some(path) => config.ca_certificate(Certificate::from_pem(read(path)?)),
         None => config.with_native_roots(),
     };
     let Some((cert, key)) = &tls.identity else { return Ok(config) };
-    Ok(config.identity(Identity::from_pem(remote::read(cert)?, remote::read(key)?)))
+    Ok(config.identity(Identity::from_pem(read(cert)?, read(key)?)))
 }
 
 /// What is behind an error of the library, whose own words tell little.

@@ -4,7 +4,8 @@ use std::{fmt, path::PathBuf};
 
 use crate::sink::{
     options::Options,
-    remote::{Tls, host_port, host_port_text},
+    remote::{host_port, host_port_text},
+    tls::Tls,
 };
 
 /// Where a receiver listens for gRPC, if nothing else is said.
@@ -36,7 +37,7 @@ impl OtlpReceiver {
         let gzip = options.take_word("compress", &[("gzip", true), ("none", false)])?;
         let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let service = options.take_as("service", "a name", name)?;
-        let tls = Tls::take(&mut options)?;
+        let tls = Tls::take_if_on(&mut options)?;
         options.finish(Self::OPTIONS)?;
         let service = service.unwrap_or_else(|| "tracer".to_owned());
         Ok(Self { server, headers, gzip: gzip == Some(true), service, tls })

@@ -25,8 +25,6 @@ use super::{
 pub use datagram::Datagrams;
 use framing::Framing;
 use link::Link;
-#[cfg(feature = "tls")]
-pub use spec::Tls;
 pub use spec::{Peer, StreamSocket, Syslog};
 
 /// The transport to a stream socket.
@@ -57,7 +55,9 @@ impl Stream {
             framing: Framing::new(spec.syslog.clone()),
             #[cfg(feature = "tls")]
             client: match (&spec.tls, &spec.peer) {
-                (Some(tls), Peer::Tcp { host, .. }) => Some(tls::Client::new(host, tls)?),
+                (Some(tls), Peer::Tcp { host, .. }) => {
+                    Some(tls::Client::new(spec.name.as_ref().unwrap_or(host), tls)?)
+                }
                 _ => None,
             },
             spec: spec.clone(),

@@ -3,6 +3,8 @@
 use std::{fmt, path::PathBuf};
 
 use crate::sink::options::{self, Options};
+#[cfg(feature = "tls")]
+use crate::sink::tls::Tls;
 
 /// A stream socket, and how lines are sent to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,9 @@ pub struct StreamSocket {
     /// With TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<Tls>,
+    /// The name that a certificate must have; None for the host's.
+    #[cfg(feature = "tls")]
+    pub name: Option<String>,
     /// With a syslog header before each line; None for lines alone.
     pub syslog: Option<Syslog>,
     /// Bytes, at least, that are kept to be sent again after a connection broke.
@@ -32,18 +37,6 @@ pub enum Peer {
         /// The port.
         port: u16,
     },
-}
-
-/// How the peer of a TLS connection is known, and we to it. The files are in PEM.
-#[cfg(feature = "tls")]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificates of those whose signature is believed; None for the system's.
-    pub ca: Option<PathBuf>,
-    /// Our own certificate, with those between it and a root, and its key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// The name that the peer's certificate must have; None for the host's.
-    pub name: Option<String>,
 }
 
 /// What RFC 5424 headers say of all lines.
@@ -94,17 +87,10 @@ impl StreamSocket {
     #[cfg(feature = "tls")]
     pub(in crate::sink) fn tls(address: &str, mut options: Options) -> Result<Self, String> {
         let peer = host_and_port("tls", address)?;
-        let mut file = |key| options.take(key).map(|path| path.map(PathBuf::from));
-        let (ca, cert, key) = (file("ca")?, file("cert")?, file("key")?);
-        let identity = match (cert, key) {
-            (None, None) => None,
-            (Some(cert), Some(key)) => Some((cert, key)),
-            _ => return Err("cert and key are given together".to_owned()),
-        };
+        let tls = Some(Tls::take(&mut options)?);
         let name = options.take("name")?;
-        let mut socket = Self::parse(peer, Some(4 << 20), options, Self::TLS)?;
-        socket.tls = Some(Tls { ca, identity, name });
-        Ok(socket)
+        let socket = Self::parse(peer, Some(4 << 20), options, Self::TLS)?;
+        Ok(Self { tls, name, ..socket })
     }
 
     fn parse(
@@ -139,6 +125,8 @@ impl StreamSocket {
             datagrams: false,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            name: None,
             syslog,
             resend: kept,
         })

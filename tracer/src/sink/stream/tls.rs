@@ -1,25 +1,22 @@
-//! TLS on a connection, by rustls: 1.2 and 1.3.
+//! TLS on a connection, by rustls.
 
 use std::{
     io::{self, Write},
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::event::PollFlags;
-use rustls::{
-    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, pki_types::ServerName};
 
 use super::{
     dial::CONNECT,
     link::{Socket, drained},
-    spec::Tls,
 };
-use crate::sink::transport::{Halt, Leash};
+use crate::sink::{
+    tls::{self, Tls},
+    transport::{Halt, Leash},
+};
 
 /// Bytes that are encrypted at a time.
 const PIECE: usize = 64 << 10;
@@ -33,29 +30,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads the files that the spec names, or else the system's certificates.
+    /// For a peer whose certificate has that name; reads certificates.
     ///
     /// # Errors
     /// One can't be read, or is not what it should be.
-    pub fn new(host: &str, spec: &Tls) -> io::Result<Self> {
-        let name = spec.name.as_deref().unwrap_or(host);
+    pub fn new(name: &str, spec: &Tls) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             io::Error::other(format!("{name}: no name that a certificate can have"))
         })?;
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots(spec.ca.as_deref())?);
-        let config = match &spec.identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let own = certificates(certificate)?;
-                let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
-                builder.with_client_auth_cert(own, secret).map_err(|error| at(key, &error))?
-            }
-        };
-        Ok(Self { config: Arc::new(config), name })
+        Ok(Self { config: Arc::new(tls::config(spec)?), name })
     }
 
     /// Makes a session on a new connection.
@@ -170,44 +153,6 @@ impl Session {
         self.tls.send_close_notify();
         self.flush(socket, None, leash)
     }
-}
-
-/// Whose signatures are believed: those of a file, or the system's.
-fn roots(file: Option<&Path>) -> io::Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    match file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                store.add(certificate).map_err(|error| at(file, &error))?;
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                log::debug!("the system's certificates: {error}");
-            }
-            store.add_parsable_certificates(found.certs);
-            if store.is_empty() {
-                let none = "the system has no certificates to go by: name a file with ca=";
-                return Err(io::Error::other(none));
-            }
-        }
-    }
-    Ok(store)
-}
-
-/// All certificates of a file, of which there are some.
-fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    match all {
-        Ok(all) if all.is_empty() => Err(at(file, &"no certificate in PEM")),
-        Ok(all) => Ok(all),
-        Err(error) => Err(at(file, &error)),
-    }
-}
-
-fn at(file: &Path, why: &dyn std::fmt::Display) -> io::Error {
-    io::Error::other(format!("{}: {why}", file.display()))
 }
 
 fn wrong(error: rustls::Error) -> Halt {

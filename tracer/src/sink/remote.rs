@@ -1,9 +1,7 @@
 //! What destinations have in common that are spoken to by an asynchronous library. It runs
 //! in the thread that delivers, and only while that delivers: no thread is made for it.
 
-mod tls;
-
-use std::{fs, future::Future, io, path::Path, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -11,7 +9,6 @@ use tokio::{
 };
 
 use super::transport::{Backoff, Halt, Leash, nap};
-pub use tls::Tls;
 
 /// After so long without a delivery a connection is not trusted: nobody has answered its
 /// peer meanwhile.
@@ -113,28 +110,6 @@ pub fn host_port(text: &str, usual: Option<u16>) -> Option<(String, u16)> {
 /// As [`host_port`] reads it.
 pub fn host_port_text((host, port): &(String, u16)) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// What a file holds; an error names it.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
-/// What a file holds that is text; an error names it, and shows nothing of it.
-pub fn read_text(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?)
-        .map_err(|_| io::Error::other(format!("{}: it is not UTF-8", path.display())))
-}
-
-/// The secret in a file: all of it but for spaces and line feeds about it.
-#[cfg(feature = "nats")]
-pub fn read_secret(path: &Path) -> io::Result<String> {
-    let text = read_text(path)?;
-    match text.trim() {
-        "" => Err(io::Error::other(format!("{}: it is empty", path.display()))),
-        secret => Ok(secret.to_owned()),
-    }
 }
 
 #[cfg(test)]
