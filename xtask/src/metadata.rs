@@ -27,6 +27,17 @@ pub struct Crate {
     /// `registry+URL`; None for the workspace's own.
     pub source: Option<String>,
     pub manifest_path: PathBuf,
+    pub dependencies: Vec<Dependency>,
+}
+
+/// What a crate asks for.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Dependency {
+    pub name: String,
+    /// A range of versions (Cargo Book, "Specifying Dependencies").
+    pub req: String,
+    /// Of a crate beside it.
+    pub path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]

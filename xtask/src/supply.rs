@@ -1,7 +1,7 @@
 //! The group `supply`: what the project takes from others, by the rules of `deny.toml`.
 //!
-//! Licences and sources are looked at here, without a network; cargo-deny, where it is
-//! installed, looks at these again, at bans, and at the advisories that it has fetched.
+//! Licences, bans and sources are looked at here, without a network; cargo-deny, where it is
+//! installed, looks at these again, and at the advisories that it has fetched.
 
 use std::{collections::BTreeSet, fs};
 
@@ -22,7 +22,23 @@ use crate::{
 #[derive(Deserialize)]
 struct Rules {
     licenses: Licenses,
+    bans: Bans,
     sources: Sources,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Bans {
+    wildcards: Lint,
+    /// Whether a crate beside it needs no version.
+    allow_wildcard_paths: bool,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Lint {
+    Allow,
+    Deny,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +64,7 @@ pub fn run(workspace: &Workspace, left_out: &mut Vec<Skip>) -> Result<Outcome> {
     if !wrong.is_empty() {
         bail!("deny.toml does not allow\n  {}", wrong.join("\n  "));
     }
-    println!("{} crates: licences and sources are those of deny.toml", crates.len());
+    println!("{} crates: licences, bans and sources are those of deny.toml", crates.len());
     if on_path("cargo-deny").is_none() {
         let reason = "cargo-deny is not installed (cargo install --locked cargo-deny)";
         left_out.push(Skip::new("advisories", reason));
@@ -81,6 +97,12 @@ impl Rules {
     }
 
     fn check(&self, it: &Crate) -> Result<()> {
+        for dependency in &it.dependencies {
+            let beside = self.bans.allow_wildcard_paths && dependency.path.is_some();
+            if self.bans.wildcards == Lint::Deny && dependency.req == "*" && !beside {
+                bail!("it takes any version of {}", dependency.name);
+            }
+        }
         // Its own crates are of the licences that the project chose.
         let Some(source) = &it.source else { return Ok(()) };
         let registry = source.strip_prefix("registry+");
@@ -105,12 +127,12 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::Dependency;
 
     const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-    fn verdict(source: &str, license: Option<&str>) -> Result<()> {
-        let workspace = Workspace::find().expect("the workspace");
-        let it = Crate {
+    fn krate(source: Option<&str>, license: Option<&str>) -> Crate {
+        Crate {
             id: "it".into(),
             name: "it".into(),
             version: "1.0.0".into(),
@@ -118,10 +140,31 @@ mod tests {
             license_file: None,
             description: None,
             repository: None,
-            source: Some(source.to_owned()),
+            source: source.map(str::to_owned),
             manifest_path: "/it/Cargo.toml".into(),
+            dependencies: Vec::new(),
+        }
+    }
+
+    fn rules() -> Rules {
+        Rules::read(&Workspace::find().expect("the workspace")).expect("deny.toml")
+    }
+
+    fn verdict(source: &str, license: Option<&str>) -> Result<()> {
+        rules().check(&krate(Some(source), license))
+    }
+
+    #[test]
+    fn any_version_will_do_of_own_crates_alone() {
+        let taking = |req: &str, path: Option<&str>| {
+            let dependency =
+                Dependency { name: "that".into(), req: req.into(), path: path.map(Into::into) };
+            Crate { dependencies: vec![dependency], ..krate(None, None) }
         };
-        Rules::read(&workspace).expect("deny.toml").check(&it)
+        rules().check(&taking("^1", None)).expect("a range");
+        rules().check(&taking("*", Some("/that"))).expect("a crate beside it");
+        let error = rules().check(&taking("*", None)).expect_err("whatever comes").to_string();
+        assert_eq!(error, "it takes any version of that");
     }
 
     #[test]
