@@ -1,8 +1,8 @@
-//! Whether it keeps up: calls as fast as one thread can make them, with the ring of a
-//! user who asks for none, into a file, a pipe, and nowhere.
+//! Whether it keeps up with one thread, with the ring of a user who asks for none: with calls
+//! as fast as it can make them into a file, a pipe, and nowhere, and with half a million a
+//! second into files that are set aside.
 
 use std::{
-    fs,
     io::{self, Read as _},
     process::{ChildStdout, Stdio},
     thread,
@@ -17,25 +17,40 @@ use super::{
     watcher::{Tracer, said_by},
 };
 
-/// Where to, and for how many seconds: half a minute of a file would fill disks.
-const SINKS: &[(&str, u64)] = &[("/dev/null", 30), ("a pipe", 30), ("a file", 5)];
+struct Flood {
+    to: &'static str,
+    seconds: u64,
+    /// The workload's kind and pace.
+    calls: &'static [&'static str],
+}
+
+/// Half a minute of one file would fill disks.
+const FLOODS: &[Flood] = &[
+    Flood { to: "/dev/null", seconds: 30, calls: &["flood"] },
+    Flood { to: "a pipe", seconds: 30, calls: &["flood"] },
+    Flood { to: "a file", seconds: 5, calls: &["flood"] },
+    Flood { to: "rotated files", seconds: 30, calls: &["paced", "--rate", "500000"] },
+];
 /// Seconds with `--quick`.
 const QUICK: u64 = 2;
 
 /// Calls a second and what was lost of them; the daemon's CPU time.
 pub fn measure(suite: &mut Suite) -> Result<()> {
-    for (sink, seconds) in SINKS {
-        let seconds = if suite.quick { QUICK } else { *seconds };
-        flood(suite, sink, seconds)?;
+    for it in FLOODS {
+        let seconds = if suite.quick { QUICK } else { it.seconds };
+        flood(suite, it, seconds)?;
     }
     Ok(())
 }
 
-fn flood(suite: &mut Suite, sink: &str, seconds: u64) -> Result<()> {
-    let file = suite.bench.folder.path().join("flood");
+fn flood(suite: &mut Suite, it: &Flood, seconds: u64) -> Result<()> {
+    let sink = it.to;
+    let folder = tempfile::tempdir_in(suite.bench.folder.path()).context("a folder for events")?;
+    let file = folder.path().join("flood");
     let write = match sink {
         "/dev/null" => "file:/dev/null".to_owned(),
         "a pipe" => "-".to_owned(),
+        "rotated files" => format!("file:{}?size=1G&keep=3", file.display()),
         _ => format!("file:{}", file.display()),
     };
     let options = ["--detail", "call", "--comm", "bench-workload", "--write", &write];
@@ -43,12 +58,11 @@ fn flood(suite: &mut Suite, sink: &str, seconds: u64) -> Result<()> {
     let stdout = tracer.stdout()?;
     let reader = thread::spawn(move || drain(stdout));
     let millis = (seconds * 1000).to_string();
-    let said = said_by(&mut suite.bench.command(&["flood", "--millis", &millis]));
+    let calls = [it.calls, &["--millis", &millis]].concat();
+    let said = said_by(&mut suite.bench.command(&calls));
     let end = tracer.stop()?;
     reader.join().map_err(|_| anyhow!("the reader panicked"))?.context("the tracer's pipe")?;
-    if file.exists() {
-        fs::remove_file(&file).context("the events")?;
-    }
+    folder.close().context("the events")?;
     let said = said?;
     let number = |name: &str| said[name].as_f64().with_context(|| format!("no {name} in {said}"));
     let (calls, took) = (number("calls")?, number("seconds")?);
@@ -57,7 +71,7 @@ fn flood(suite: &mut Suite, sink: &str, seconds: u64) -> Result<()> {
         lost => format!("{lost} lost of {} calls", end.emitted + lost),
     };
     let mut row = |what: String, unit: &str, value: f64, note: String| {
-        let (section, unit) = ("as fast as one thread can call".to_owned(), unit.to_owned());
+        let (section, unit) = ("keeping up with one thread".to_owned(), unit.to_owned());
         if let Some(value) = Spread::of([value]) {
             suite.report.row(Row { section, what, unit, bare: None, value, note });
         }
