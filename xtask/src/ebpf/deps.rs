@@ -74,7 +74,7 @@ mod tests {
     fn only_what_is_linked() {
         let package = |name: &str, source: &str| {
             format!(
-                r#"{{"id":"{name}","name":"{name}","version":"1.0.0","manifest_path":"/c/{name}-1.0.0/Cargo.toml","source":{source}}}"#
+                r#"{{"id":"{name}","name":"{name}","version":"1.0.0","manifest_path":"/c/{name}-1.0.0/Cargo.toml","dependencies":[],"source":{source}}}"#
             )
         };
         let edge = |name: &str, kind: &str| {
