@@ -76,11 +76,16 @@ pub fn dying_reader(socket: &Path, to: &Path, lines: [u64; 2]) -> JoinHandle<()>
 }
 
 /// Waits until it is so.
-pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, is: impl FnMut() -> bool) {
+    wait_between(Duration::from_millis(2), what, is);
+}
+
+/// The same, with such a pause between looks.
+pub fn wait_between(pause: Duration, what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
         assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(pause);
     }
 }
 
@@ -99,6 +104,13 @@ pub fn pieces(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("our own folder");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort_unstable();
+    files
+}
+
+/// Those whose paths have this in them.
+pub fn named(folder: &Path, what: &str) -> Vec<PathBuf> {
+    let mut files = pieces(folder);
+    files.retain(|file| file.to_string_lossy().contains(what));
     files
 }
 

@@ -27,6 +27,7 @@ pub mod nats;
 pub mod schema;
 pub mod shared;
 pub mod skip;
+pub mod status;
 pub mod strace;
 pub mod stream;
 pub mod tools;

@@ -18,6 +18,7 @@ use tests::child::{Finished, Running};
 use tests::confine::{Change, confine};
 use tests::far::{ended, pieces, verify, wait_until};
 use tests::skip::require_root_bpf;
+use tests::status::Status;
 use tests::stream::{Stream, count};
 use tests::tracer::{self, Attached, Waiting};
 
@@ -28,32 +29,17 @@ const DAC_OVERRIDE: u64 = 1 << 1;
 const DAC_READ_SEARCH: u64 = 1 << 2;
 const KILL: u64 = 1 << 5;
 
-/// Fields of /proc/PID/task/TID/status, for each thread.
-fn threads(pid: u32) -> Vec<BTreeMap<String, String>> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
-    let status = |task: fs::DirEntry| {
-        let text = fs::read_to_string(task.path().join("status")).expect("a thread");
-        let fields = text.lines().filter_map(|line| line.split_once(':'));
-        fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
-    };
-    tasks.map(|task| status(task.expect("a thread"))).collect()
-}
-
-fn number(fields: &BTreeMap<String, String>, name: &str) -> u64 {
-    u64::from_str_radix(&fields[name], 16).expect("a number")
-}
-
 /// All threads hold these capabilities at most, and are under seccomp.
 fn assert_confined(pid: u32, capabilities: u64) {
-    for thread in threads(pid) {
+    for thread in Status::of_threads(pid) {
         for set in ["CapPrm", "CapEff", "CapBnd"] {
-            assert_eq!(number(&thread, set), capabilities, "{set}: {thread:?}");
+            assert_eq!(thread.set(set), capabilities, "{set}: {thread:?}");
         }
         for set in ["CapInh", "CapAmb"] {
-            assert_eq!(number(&thread, set), 0, "{set}: {thread:?}");
+            assert_eq!(thread.set(set), 0, "{set}: {thread:?}");
         }
-        assert_eq!((&*thread["NoNewPrivs"], &*thread["Seccomp"]), ("1", "2"), "{thread:?}");
-        let filters = thread.get("Seccomp_filters").map_or("2", |filters| filters);
+        assert_eq!((thread.field("NoNewPrivs"), thread.field("Seccomp")), ("1", "2"), "{thread:?}");
+        let filters = thread.get("Seccomp_filters").unwrap_or("2");
         assert_eq!(filters, "2", "{thread:?}");
     }
 }
@@ -89,7 +75,7 @@ fn every_thread_is_confined() {
     let write = format!("file:{}?size=1M", folder.path().join("events").display());
     let attached = Attached::with(&["--confine", "on", "-w", &write, "-w", "tcp:[::1]:9"]);
     let pid = attached.tracer.id();
-    let names = threads(pid).len();
+    let names = Status::of_threads(pid).len();
     assert!(names >= 3, "one that drains, and one for each destination: {names}");
     assert_confined(pid, always_kept());
     attached.tracer.signal(libc::SIGINT);
@@ -281,9 +267,9 @@ fn it_can_be_switched_off() {
         return;
     }
     let attached = Attached::with(&["--confine", "off"]);
-    let (ours, theirs) = (threads(std::process::id()), threads(attached.tracer.id()));
+    let (ours, theirs) = (Status::of(std::process::id()), Status::of_threads(attached.tracer.id()));
     for field in ["CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp"] {
-        assert!(theirs.iter().all(|thread| thread[field] == ours[0][field]), "{field}");
+        assert!(theirs.iter().all(|thread| thread.field(field) == ours.field(field)), "{field}");
     }
     attached.stop();
 }

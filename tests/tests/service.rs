@@ -11,9 +11,10 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::{pieces, verify, wait_until};
+use tests::far::{named, verify, wait_until};
 use tests::manager::Manager;
 use tests::skip::{require_root_bpf, skip};
+use tests::status::Status;
 use tests::stream::count;
 use tests::tools;
 use tests::tracer::{self, Waiting};
@@ -163,9 +164,7 @@ fn started(log: &Path, without: &[&str], options: &[&str]) -> Running {
 }
 
 fn lines_of(folder: &Path) -> Vec<PathBuf> {
-    let mut files = pieces(folder);
-    files.retain(|file| file.to_string_lossy().contains("events.json"));
-    files
+    named(folder, "events.json")
 }
 
 /// As that user, with those capabilities and in that view it is ready once it is attached,
@@ -180,14 +179,10 @@ fn the_tracer_works_under_the_unit() {
     let mut tracer = started(log.path(), &[], &["--confine", "on"]);
     tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
     manager.wait_for("READY=1");
-    let status = fs::read_to_string(format!("/proc/{}/status", tracer.id())).expect("/proc");
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
-        line.split_ascii_whitespace().nth(1).expect("a value").to_owned()
-    };
-    assert_eq!((&*field("Uid:"), &*field("NoNewPrivs:")), (&*USER.to_string(), "1"));
-    let held = u64::from_str_radix(&field("CapPrm:"), 16).expect("a number");
-    assert_eq!((held & !DAC_READ_SEARCH, &*field("Seccomp:")), (0, "2"), "{status}");
+    let status = Status::of(tracer.id());
+    assert_eq!((status.field("Uid"), status.field("NoNewPrivs")), (&*USER.to_string(), "1"));
+    let held = status.set("CapPrm");
+    assert_eq!((held & !DAC_READ_SEARCH, status.field("Seccomp")), (0, "2"), "{status:?}");
 
     Waiting::start(WORKLOAD, &["flood", "--count", "3000"]).go();
     let compressed = || {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tests::cgroup::Cgroup;
 use tests::child::Running;
+use tests::far::wait_between;
 use tests::skip::skip;
 use tests::tools;
 
@@ -25,12 +26,8 @@ const NAMESPACES: [&str; 6] = ["--mount", "--pid", "--cgroup", "--uts", "--ipc",
 const LIMIT: &str = "60";
 
 /// Waits for what takes a command to find out.
-pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+pub fn wait(what: &str, done: impl FnMut() -> bool) {
+    wait_between(Duration::from_millis(50), what, done);
 }
 
 pub struct Machine {

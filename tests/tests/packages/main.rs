@@ -11,14 +11,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use root::{Root, said};
 use serde_json::Value;
 use tests::child::Running;
+use tests::far::wait_until;
 use tests::manager::Manager;
 use tests::skip::{require_root_bpf, skip};
+use tests::status::Status;
 use tests::stream::count;
 use tests::tools;
 use unit::{USER, Unit};
@@ -64,14 +64,6 @@ fn lines(program: &str, args: &[&str], path: &Path) -> Option<String> {
     let output = output(program, args, path)?;
     assert!(output.status.success(), "{program}: {}", said(&output));
     Some(String::from_utf8(output.stdout).expect("text"))
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A Debian that has what the package depends on, and the package in it, to be installed.
@@ -140,13 +132,9 @@ fn it_runs_as_the_unit_says(root: &Root) {
     let mut tracer = unit.start(root);
     manager.wait_for("READY=1");
     tracer.stderr.wait_for("attached", |line| line.starts_with("tracer: attached"));
-    let status = fs::read_to_string(format!("/proc/{}/status", tracer.id())).expect("/proc");
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
-        line.split_ascii_whitespace().nth(1).expect("a value").to_owned()
-    };
-    assert_eq!((&*field("Uid:"), &*field("NoNewPrivs:")), (&*USER.to_string(), "1"));
-    assert_eq!(field("Seccomp:"), "2", "{status}");
+    let status = Status::of(tracer.id());
+    assert_eq!((status.field("Uid"), status.field("NoNewPrivs")), (&*USER.to_string(), "1"));
+    assert_eq!(status.field("Seccomp"), "2", "{status:?}");
 
     root.lend(WORKLOAD, "opt/workload");
     let calls = CALLS.to_string();

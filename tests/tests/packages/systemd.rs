@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tests::far::verify;
+use tests::far::{named, verify};
+use tests::status::Status;
 use tests::stream::count;
 
 use super::machine::{Machine, wait};
@@ -119,20 +120,14 @@ impl Installed<'_> {
         let user = self.machine.property(SERVICE, "UID");
         let number: u32 = user.parse().expect("a number");
         assert!((61_184..=65_519).contains(&number), "DynamicUser= takes others: {user}");
-        let tasks = format!("/proc/{}/task", self.process());
-        for task in fs::read_dir(tasks).expect("its threads") {
-            let status = task.expect("an entry").path().join("status");
-            let status = fs::read_to_string(status).expect("/proc");
-            let field = |name: &str| {
-                let line = status.lines().find(|line| line.starts_with(name)).expect(name);
-                line.split_ascii_whitespace().nth(1).expect("a value").to_owned()
-            };
-            let set = |name: &str| u64::from_str_radix(&field(name), 16).expect("a number");
-            assert_eq!((field("Uid:"), field("Gid:")), (user.clone(), user.clone()));
-            assert_eq!((&*field("NoNewPrivs:"), &*field("Seccomp:")), ("1", "2"), "{status}");
-            assert_eq!((set("CapPrm:"), set("CapEff:")), (DAC_READ_SEARCH, DAC_READ_SEARCH));
-            assert_eq!((set("CapInh:"), set("CapAmb:")), (0, 0), "{status}");
-            assert_eq!(set("CapBnd:") & !LOADING, 0, "{status}");
+        for status in Status::of_threads(self.process()) {
+            assert_eq!((status.field("Uid"), status.field("Gid")), (&*user, &*user));
+            let (privileges, seccomp) = (status.field("NoNewPrivs"), status.field("Seccomp"));
+            assert_eq!((privileges, seccomp), ("1", "2"), "{status:?}");
+            let held = (status.set("CapPrm"), status.set("CapEff"));
+            assert_eq!(held, (DAC_READ_SEARCH, DAC_READ_SEARCH));
+            assert_eq!((status.set("CapInh"), status.set("CapAmb")), (0, 0), "{status:?}");
+            assert_eq!(status.set("CapBnd") & !LOADING, 0, "{status:?}");
         }
         self.sees_what_it_may();
         self.machine.run(&["systemd-analyze", "security", MOST, SERVICE]);
@@ -317,9 +312,7 @@ impl Installed<'_> {
 
 /// All files that it wrote.
 fn logs(root: &Root) -> Vec<PathBuf> {
-    let files = fs::read_dir(root.path(LOGS)).expect("its folder");
-    let files = files.map(|file| file.expect("an entry").path());
-    files.filter(|file| file.to_string_lossy().contains("events.json")).collect()
+    named(&root.path(LOGS), "events.json")
 }
 
 /// From a start to an end record, again and again, nothing is missing.

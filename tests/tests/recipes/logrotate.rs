@@ -6,7 +6,7 @@ use std::thread;
 
 use tempfile::TempDir;
 use tests::child::Running;
-use tests::far::{complete, ended, grown, pieces};
+use tests::far::{complete, ended, grown, named};
 use tests::skip::{require_root_bpf, skip};
 use tests::stream::count;
 use tests::tools::Daemon;
@@ -60,8 +60,7 @@ fn what_logrotate_sets_aside_is_complete() {
     waiting.for_each(|waiting| assert_eq!(count(&waiting.go()[0], "calls"), CALLS));
     ended(attached, 0);
 
-    let mut pieces = pieces(folder.path());
-    pieces.retain(|path| path.to_string_lossy().contains("events.json"));
+    let pieces = named(folder.path(), "events.json");
     assert_eq!(pieces.len(), TIMES + 1, "{pieces:?}");
     let compressed = pieces.iter().filter(|path| path.extension().is_some_and(|e| e == "gz"));
     assert_eq!(compressed.count(), TIMES - 1, "{pieces:?}");
