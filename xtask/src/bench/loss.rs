@@ -20,16 +20,23 @@ use super::{
 struct Flood {
     to: &'static str,
     seconds: u64,
+    /// What the tracer writes to; `FOLDER` is one for it alone.
+    write: &'static str,
     /// The workload's kind and pace.
     calls: &'static [&'static str],
 }
 
 /// Half a minute of one file would fill disks.
 const FLOODS: &[Flood] = &[
-    Flood { to: "/dev/null", seconds: 30, calls: &["flood"] },
-    Flood { to: "a pipe", seconds: 30, calls: &["flood"] },
-    Flood { to: "a file", seconds: 5, calls: &["flood"] },
-    Flood { to: "rotated files", seconds: 30, calls: &["paced", "--rate", "500000"] },
+    Flood { to: "/dev/null", seconds: 30, write: "file:/dev/null", calls: &["flood"] },
+    Flood { to: "a pipe", seconds: 30, write: "-", calls: &["flood"] },
+    Flood { to: "a file", seconds: 5, write: "file:FOLDER/flood", calls: &["flood"] },
+    Flood {
+        to: "rotated files",
+        seconds: 30,
+        write: "file:FOLDER/flood?size=1G&keep=3",
+        calls: &["paced", "--rate", "500000"],
+    },
 ];
 /// Seconds with `--quick`.
 const QUICK: u64 = 2;
@@ -46,13 +53,7 @@ pub fn measure(suite: &mut Suite) -> Result<()> {
 fn flood(suite: &mut Suite, it: &Flood, seconds: u64) -> Result<()> {
     let sink = it.to;
     let folder = tempfile::tempdir_in(suite.bench.folder.path()).context("a folder for events")?;
-    let file = folder.path().join("flood");
-    let write = match sink {
-        "/dev/null" => "file:/dev/null".to_owned(),
-        "a pipe" => "-".to_owned(),
-        "rotated files" => format!("file:{}?size=1G&keep=3", file.display()),
-        _ => format!("file:{}", file.display()),
-    };
+    let write = it.write.replace("FOLDER", &folder.path().display().to_string());
     let options = ["--detail", "call", "--comm", "bench-workload", "--write", &write];
     let mut tracer = Tracer::start(&suite.bench, &options, Stdio::piped())?;
     let stdout = tracer.stdout()?;
