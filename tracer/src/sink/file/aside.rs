@@ -16,7 +16,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::{
+    fs::{CWD, OFlags, RenameFlags, renameat_with},
+    io::Errno,
+};
 
 use super::{
     super::{
@@ -65,11 +68,15 @@ impl Aside {
         let same = named
             .as_ref()
             .is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino()));
-        // Somebody else has done it already, or it failed last time only after this.
+        // Else somebody else has done it already, or it failed last time only after this.
         if same {
             let time = Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ").to_string();
             let to = beside(&self.path, &time);
-            renameat_with(CWD, &self.path, CWD, &to, RenameFlags::NOREPLACE)?;
+            match renameat_with(CWD, &self.path, CWD, &to, RenameFlags::NOREPLACE) {
+                // Somebody else was faster by a moment.
+                Err(Errno::NOENT) => {}
+                moved => moved?,
+            }
         }
         self.tidy();
         Ok(())

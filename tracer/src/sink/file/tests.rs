@@ -1,6 +1,12 @@
 //! Files that are set aside, taken away, and torn.
 
-use std::{fs, io::Read, os::fd::AsRawFd};
+use std::{
+    fs,
+    io::Read,
+    os::fd::AsRawFd,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use super::*;
 use crate::sink::{Caller, Compression, Destination, destination::Rotation};
@@ -127,6 +133,36 @@ fn a_file_is_opened_anew() {
     assert!(log.deliver(&chunk(6..9), None).result.is_ok());
     assert!(unpacked(&moved).as_bytes() == chunk(0..6).bytes);
     assert!(unpacked(&path).as_bytes() == chunk(6..9).bytes);
+}
+
+/// Somebody moves the file just when it is to be set aside.
+#[test]
+fn two_set_a_file_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.json");
+    let rotation = Rotation { size: Some(LINE), ..Rotation::default() };
+    let mut log = Log::open(&spec(&path, rotation)).unwrap();
+    let done = AtomicBool::new(false);
+    let moved = thread::scope(|scope| {
+        let mover = scope.spawn(|| {
+            let mut moved = 0;
+            while !done.load(Ordering::Relaxed) {
+                let to = folder.path().join(format!("moved.{moved:06}"));
+                moved += u32::from(fs::rename(&path, to).is_ok());
+            }
+            moved
+        });
+        let delivery = log.deliver(&chunk(0..10_000), None);
+        done.store(true, Ordering::Relaxed);
+        assert!(delivery.result.is_ok());
+        mover.join().unwrap()
+    });
+    log.finish(None).unwrap();
+    assert_eq!(log.failed, None, "{moved} moved");
+    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut lines: Vec<_> = files.map(|file| unpacked(&file)).collect();
+    lines.sort_unstable();
+    assert!(lines.concat().as_bytes() == chunk(0..10_000).bytes, "each line once");
 }
 
 /// The lock on it is the tracer's own, and would look like somebody else's.
