@@ -1,13 +1,19 @@
 //! Which event a syscall is: number and ABI against the configured rules.
 
-use core::ptr::read_volatile;
+use core::{mem::MaybeUninit, ptr::read_volatile};
 
 use tracer_common::{
     config::{MAX_RULES, Rule, rule},
     record::{MAX_ARGS, flags},
 };
 
-use crate::{config::config, maps::Thread, mem, regs::Regs, task::Current};
+use crate::{
+    config::config,
+    maps::Thread,
+    mem::{self, opaque},
+    regs::Regs,
+    task::Current,
+};
 
 /// A rule that the current call matches.
 #[derive(Clone, Copy)]
@@ -22,6 +28,12 @@ impl Matched {
     #[inline(always)]
     pub fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// 1 where user structures have the compat layout, else 0.
+    #[inline(always)]
+    pub fn compat_layout(self) -> u32 {
+        u32::from(self.flags >> rule::COMPAT_LAYOUT.trailing_zeros()) & 1
     }
 
     /// Writes down what the thread calls.
@@ -61,6 +73,13 @@ impl Matched {
     }
 }
 
+/// Bytes of a `struct mmsghdr`, by [`Matched::compat_layout`]. Calculated and not chosen:
+/// the verifier would go on with each of the two.
+#[inline(always)]
+pub fn header_size(compat: u32) -> u64 {
+    opaque(64 - u64::from(compat & 1) * 32)
+}
+
 /// The rule for the current call, and the task that makes it. Most syscalls are none of
 /// ours: they cost a few comparisons and do not touch the task.
 #[inline(always)]
@@ -90,7 +109,14 @@ pub fn matched<R: Regs>(regs: R) -> Option<(Matched, Current)> {
             continue;
         }
         let Rule { event, abi, flags, .. } = candidate;
-        return Some((Matched { event, abi, flags, nr }, current));
+        let zero = regs.zero(nr);
+        let matched = Matched {
+            event: event ^ zero as u16,
+            abi: abi ^ zero as u8,
+            flags: flags ^ zero as u8,
+            nr: nr ^ zero,
+        };
+        return Some((matched, current));
     }
     None
 }
@@ -116,11 +142,13 @@ pub fn caller<R: Regs>(regs: R, matched: Matched) -> u32 {
 pub unsafe fn arguments<R: Regs>(regs: R, matched: Matched, args: *mut [u64; MAX_ARGS]) -> bool {
     // SAFETY (whole body): the caller vouches for `args`; each index is below six.
     if matched.has(rule::MULTIPLEXED) {
-        let mut words = [0u32; 5];
+        let mut words = MaybeUninit::<[u32; 5]>::uninit();
         let block = regs.at(config!(registers.compat[1])) as u32;
         let read = unsafe {
-            mem::read_user((&raw mut words).cast(), size_of::<[u32; 5]>() as u32, block.into())
+            mem::read_user(words.as_mut_ptr().cast(), size_of::<[u32; 5]>() as u32, block.into())
         };
+        // The helper has written them, zeros where it could not read.
+        let words = unsafe { words.assume_init() };
         unsafe {
             (*args)[0] = words[0].into();
             (*args)[1] = words[1].into();

@@ -1,5 +1,7 @@
 //! A call ends: what is still to be said of it is found out.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
     config::rule,
@@ -287,7 +289,8 @@ fn unseen<R: Regs, L: Loop>(
             }
             return None;
         }
-        if bits & flags::ENTRY_MISSED != 0 {
+        // From memory, as in `Matched::kept`.
+        if read_volatile(&raw const (*call).header.flags) & flags::ENTRY_MISSED != 0 {
             count(|stats| [&raw mut (*stats).entry_missed]);
             log::entry_missed();
         }

@@ -4,7 +4,6 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use tracer_common::{
-    config::rule,
     copies::{KernelHeader, known},
     record::{SectionHeader, SectionKind, Status, flags},
 };
@@ -30,9 +29,10 @@ const HEADER: u64 = size_of::<KernelHeader>() as u64;
 pub unsafe fn begin(thread: *mut Thread) {
     // SAFETY: the caller vouches for `thread`.
     unsafe {
-        (*thread).kernel_headers = 0;
-        (*thread).received = 0;
-        (*thread).completed = 0;
+        // One by one, as in `mem::zero`.
+        write_volatile(&raw mut (*thread).kernel_headers, 0);
+        write_volatile(&raw mut (*thread).received, 0);
+        write_volatile(&raw mut (*thread).completed, 0);
     }
 }
 
@@ -55,7 +55,7 @@ pub fn header(msg_sys: u64, msg: u64, uaddr: u64) {
         write_volatile(&raw mut (*thread).message, msg);
         let offset =
             read_volatile(&raw const (*thread).message).wrapping_sub((*thread).call.header.args[1]);
-        let shift = if Matched::kept(thread).has(rule::COMPAT_LAYOUT) { 5 } else { 6 };
+        let shift = 6 - Matched::kept(thread).compat_layout();
         let i = opaque(offset >> shift);
         // They come in order; a message that is missing leaves those after it unknown.
         if i >= u64::from(config!(messages))

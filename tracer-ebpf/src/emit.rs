@@ -7,12 +7,14 @@ use aya_ebpf::{
     helpers::generated,
 };
 use tracer_common::{
-    config::rule,
-    record::{Call, MAX_NAME, NameHeader, RecordKind, SectionHeader, SectionKind, Status, flags},
+    record::{
+        Call, MAX_NAME, MAX_SOCKET, NameHeader, OwnIds, RecordKind, SectionHeader, SectionKind,
+        Status, flags,
+    },
 };
 
 use crate::{
-    abi::Matched,
+    abi::{Matched, header_size},
     capture::count,
     config::config,
     copies, exe, full, log,
@@ -24,6 +26,7 @@ use crate::{
 
 const CALL: u64 = size_of::<Call>() as u64;
 const SECTION: u64 = size_of::<SectionHeader>() as u64;
+const OWN_IDS: u64 = SECTION + size_of::<OwnIds>() as u64;
 const NAME: u64 = size_of::<NameHeader>() as u64;
 
 #[inline(always)]
@@ -65,10 +68,7 @@ pub unsafe fn write_short(thread: *mut Thread) {
             mem::read_kernel(record, CALL as u32, call.cast());
         }
         // What follows overwrites the array at entry, which is of no more use.
-        let mut len = CALL;
-        len += task::append_own_ids(record, thread, len);
-        len += socket::append(record, thread, len);
-        count_call(thread, output_record(record, len));
+        close(record, thread, CALL, CALL + OWN_IDS);
     }
 }
 
@@ -92,7 +92,8 @@ pub unsafe fn write_long<L: Loop>(thread: *mut Thread, received: u64) {
             full::append::<L>(scratch);
         }
         copies::append(thread, scratch);
-        close(thread, scratch);
+        let record = (&raw mut (*scratch).record).cast();
+        close(record, thread, read_volatile(&raw const (*scratch).end), limit());
     }
 }
 
@@ -112,7 +113,7 @@ unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received:
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
         mem::read_kernel(record, CALL as u32, call.cast());
 
-        let shift = if matched.has(rule::COMPAT_LAYOUT) { 5 } else { 6 };
+        let size = header_size(matched.compat_layout());
         let mut wanted = opaque(received);
         if wanted > u64::from(config!(messages)) {
             wanted = config!(messages).into();
@@ -134,13 +135,13 @@ unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received:
             part(entries, wanted)
         };
         let section = record.add(CALL as usize);
-        section_header(section.cast(), SectionKind::EntryHeaders, status, entries, wanted, shift);
+        section_header(section.cast(), SectionKind::EntryHeaders, status, entries, wanted, size);
         mem::read_kernel(
             section.add(SECTION as usize),
-            (entries << shift) as u32,
+            (entries * size) as u32,
             (&raw const (*thread).headers).cast(),
         );
-        let mut at = CALL + SECTION + (entries << shift);
+        let mut at = CALL + SECTION + (entries * size);
 
         // The array at exit.
         let section = record.add(at as usize);
@@ -161,13 +162,13 @@ unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received:
             part(exits, wanted),
             exits,
             wanted,
-            shift,
+            size,
         );
         (*scratch).entry_at = CALL + SECTION;
         (*scratch).exit_at = at + SECTION;
         (*scratch).entries = entries as u32;
-        (*scratch).compat = u32::from(matched.has(rule::COMPAT_LAYOUT));
-        at += SECTION + (exits << shift);
+        (*scratch).compat = matched.compat_layout();
+        at += SECTION + (exits * size);
         (*scratch).names_at = at + SECTION;
     }
 }
@@ -203,16 +204,19 @@ unsafe fn names<L: Loop>(scratch: *mut Scratch) {
 /// Appends the caller's own ids and the socket, and writes the record.
 ///
 /// # Safety
-/// `thread` is the current thread's, and `scratch` holds its record so far.
-#[inline(never)]
-unsafe fn close(thread: *mut Thread, scratch: *mut Scratch) {
+/// `thread` is the current thread's, and `record` has `len` bytes of its record so far. It
+/// has room for a socket behind `most` bytes, which no caller's ids go beyond.
+#[inline(always)]
+unsafe fn close(record: *mut u8, thread: *mut Thread, len: u64, most: u64) {
     // SAFETY: the caller vouches for both.
     unsafe {
-        let record: *mut u8 = (&raw mut (*scratch).record).cast();
-        let mut len = read_volatile(&raw const (*scratch).end);
-        len += task::append_own_ids(record, thread, len);
-        len += socket::append(record, thread, len);
-        count_call(thread, output_record(record, len));
+        // By way of memory, so that the verifier goes through what follows once, and not
+        // for each of the lengths that there can be.
+        let so_far = &raw mut (*record.cast::<Call>()).header.len;
+        write_volatile(so_far, (len + task::append_own_ids(record, thread, len)) as u32);
+        let len = u64::from(read_volatile(so_far));
+        write_volatile(so_far, (len + socket::append(record, thread, len, most)) as u32);
+        count_call(thread, output_record(record, most + SECTION + MAX_SOCKET as u64));
     }
 }
 
@@ -231,8 +235,8 @@ pub unsafe fn write_image<L: Loop>(thread: *mut Thread) {
         mem::read_kernel(call.cast(), CALL as u32, (&raw const (*thread).call).cast());
         (*call).header.kind = RecordKind::Image as u16;
         (*call).header.cpu = cpu;
-        let len = CALL + exe::append::<L>(scratch, CALL);
-        if output_record((&raw mut (*scratch).record).cast(), len) {
+        (*call).header.len = (CALL + exe::append::<L>(scratch, CALL)) as u32;
+        if output_record(call.cast(), CALL + exe::ROOM) {
             (*thread).fresh = 0;
         }
     }
@@ -241,17 +245,14 @@ pub unsafe fn write_image<L: Loop>(thread: *mut Thread) {
 /// Writes the record that was put together; false where the ring has no room.
 ///
 /// # Safety
-/// `record` has `len` bytes.
+/// `record` has the bytes that it says it has, `most` of them at most.
 #[inline(always)]
-unsafe fn output_record(record: *mut u8, len: u64) -> bool {
-    let len = opaque(len);
-    if len > limit() + exe::ROOM {
-        return false;
-    }
+unsafe fn output_record(record: *mut u8, most: u64) -> bool {
     // SAFETY: the caller vouches for it.
     unsafe {
-        (*record.cast::<Call>()).header.len = len as u32;
-        output(record, len)
+        let len = read_volatile(&raw const (*record.cast::<Call>()).header.len);
+        let len = opaque(len.into());
+        len <= most && output(record, len)
     }
 }
 
@@ -286,15 +287,15 @@ unsafe fn section_header(
     status: Status,
     count: u64,
     wanted: u64,
-    shift: u32,
+    size: u64,
 ) {
     // SAFETY: the caller vouches for `section`.
     unsafe {
         (*section).kind = kind as u16;
         (*section).status = status as u8;
         (*section).version = 1;
-        (*section).len = (count << shift) as u32;
-        (*section).full = (wanted << shift) as u32;
+        (*section).len = (count * size) as u32;
+        (*section).full = (wanted * size) as u32;
         (*section).count = count as u32;
     }
 }
@@ -325,9 +326,9 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
             return false;
         }
         let compat = (*scratch).compat != 0;
-        let shift = if compat { 5 } else { 6 };
+        let size = header_size((*scratch).compat);
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
-        let at = opaque((*scratch).exit_at + (i << shift));
+        let at = opaque((*scratch).exit_at + (i * size));
         if at > limit() - 64 {
             return false;
         }
@@ -340,7 +341,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
         // The kernel wrote no more than the caller had room for.
         let mut len = u64::from(full);
         if i < (*scratch).entries.into() {
-            let at = opaque((*scratch).entry_at + (i << shift));
+            let at = opaque((*scratch).entry_at + (i * size));
             if at > limit() - 64 {
                 return false;
             }

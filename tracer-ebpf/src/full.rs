@@ -12,6 +12,7 @@ use tracer_common::{
 };
 
 use crate::{
+    abi::header_size,
     config::config,
     emit::{cpu_id, limit, scratch_of},
     maps::Scratch,
@@ -112,13 +113,13 @@ pub unsafe fn header(scratch: *mut Scratch, i: u64, copy: Copy) -> Option<*const
         if i >= (*scratch).exits.into() {
             return None;
         }
-        let shift = if (*scratch).compat != 0 { 5 } else { 6 };
+        let size = header_size((*scratch).compat);
         let array = if copy == Copy::Asked && i < (*scratch).entries.into() {
             (*scratch).entry_at
         } else {
             (*scratch).exit_at
         };
-        let at = opaque(array + (i << shift));
+        let at = opaque(array + i * size);
         if at > limit() - 64 {
             return None;
         }

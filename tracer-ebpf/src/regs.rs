@@ -16,6 +16,14 @@ pub trait Regs: Copy {
     /// on arm64, past which the verifier lets nothing be read.
     fn nr(self) -> u32;
 
+    /// Nothing: the number read once more and compared with itself, where that is just a
+    /// load. The verifier can't tell that, and goes on once with what was made of it, where
+    /// it would go on with each rule's own constants.
+    #[inline(always)]
+    fn zero(self, _nr: u32) -> u32 {
+        0
+    }
+
     /// The user instruction pointer.
     #[inline(always)]
     fn ip(self) -> u64 {
@@ -49,6 +57,11 @@ impl Regs for TypedRegs {
     #[inline(always)]
     fn nr(self) -> u32 {
         load(self.0, config!(registers.nr))
+    }
+
+    #[inline(always)]
+    fn zero(self, nr: u32) -> u32 {
+        self.nr() ^ nr
     }
 }
 

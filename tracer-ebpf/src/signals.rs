@@ -14,7 +14,7 @@ use crate::{
     config::config,
     emit, gate, log,
     maps::{Thread, state},
-    mem::probe,
+    mem::{opaque, probe},
     pending,
     regs::Regs,
     task::{self, Current},
@@ -35,10 +35,14 @@ const SA_RESTART: u64 = 0x1000_0000;
 /// Whether a return value is one that userspace never sees.
 #[inline(always)]
 pub fn restarts(ret: i64) -> bool {
-    ret == -ERESTARTSYS
-        || ret == -ERESTARTNOINTR
-        || ret == -ERESTARTNOHAND
-        || ret == -ERESTART_RESTARTBLOCK
+    const CODES: u64 = 1
+        | 1 << (ERESTARTNOINTR - ERESTARTSYS)
+        | 1 << (ERESTARTNOHAND - ERESTARTSYS)
+        | 1 << (ERESTART_RESTARTBLOCK - ERESTARTSYS);
+    // Looked up, and by a value of its own: had it been compared with each, the verifier
+    // would go through all that follows with each of them.
+    let code = opaque(ret as u64).wrapping_neg().wrapping_sub(ERESTARTSYS as u64);
+    code <= (ERESTART_RESTARTBLOCK - ERESTARTSYS) as u64 && CODES >> code & 1 != 0
 }
 
 /// Remembers that a call was interrupted.

@@ -7,7 +7,7 @@ use tracer_common::{
 };
 
 use crate::{
-    abi::Matched,
+    abi::{Matched, header_size},
     config::config,
     maps::state,
     mem::{self, opaque},
@@ -95,8 +95,7 @@ pub unsafe fn read_headers<L: Loop>(
     wanted: u32,
     matched: Matched,
 ) {
-    let compat = matched.has(rule::COMPAT_LAYOUT);
-    let shift = if compat { 5 } else { 6 };
+    let compat = matched.compat_layout();
     let most = u64::from(config!(messages));
     let mut count = opaque(wanted.into());
     if count > most {
@@ -104,7 +103,7 @@ pub unsafe fn read_headers<L: Loop>(
     }
     // SAFETY: the caller vouches for both; `count` elements fit.
     unsafe {
-        if mem::read_user(dst, (count << shift) as u32, array) {
+        if mem::read_user(dst, (count * header_size(compat)) as u32, array) {
             *done = count as u32;
             return;
         }

@@ -16,7 +16,6 @@ use tracer_common::{
 
 use crate::{
     config::config,
-    emit::limit,
     maps::Thread,
     mem::{self, Object, load, opaque, probe},
     task::Current,
@@ -40,19 +39,19 @@ pub fn file_of(current: Current, fd: u32) -> u64 {
     Object::new(files.wrapping_add(u64::from(fd) * 8), config!(types.pointer)).read(0)
 }
 
-/// Appends the section to a record, `at` bytes from its start; its length, 0 where the
-/// kernel's layout is not known.
+/// Appends the section to a record, `at` bytes from its start, `most` at most; its length,
+/// 0 where the kernel's layout is not known.
 ///
 /// # Safety
 /// `thread` is the current thread's. `record` has room at `at`, and, where fields have to
 /// be read by helper, for a `struct sock` behind that.
 #[inline(never)]
-pub unsafe fn append(record: *mut u8, thread: *mut Thread, at: u64) -> u64 {
+pub unsafe fn append(record: *mut u8, thread: *mut Thread, at: u64, most: u64) -> u64 {
     if config!(offsets.sock_size) == 0 {
         return 0;
     }
     let at = opaque(at);
-    if at > limit() {
+    if at > most {
         return 0;
     }
     // SAFETY: the caller vouches for both.

@@ -145,9 +145,8 @@ impl Current {
             return Comm::of(bpf_get_current_comm().unwrap_or_default());
         }
         let at = config!(offsets.task_comm);
-        let start = until_nul(self.task.u64(at));
-        let whole = start >> 56 != 0;
-        Comm([start, if whole { until_nul(self.task.u64(at + 8)) } else { 0 }])
+        let (start, rest) = until_nul(self.task.u64(at));
+        Comm([start, until_nul(self.task.u64(at + 8)).0 & rest])
     }
 
     /// The thread's ids, one for each pid namespace (`struct pid`).
@@ -341,13 +340,16 @@ impl Comm {
 }
 
 /// Eight bytes of a name, with zeros for all that follows a NUL: what lies there is what
-/// other names have left.
+/// other names have left; and a mask for the bytes that follow them, without a branch that
+/// the verifier would go both ways on.
 #[inline(always)]
-fn until_nul(word: u64) -> u64 {
+fn until_nul(word: u64) -> (u64, u64) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // The highest bit of each byte that is 0, and perhaps of some that follow one.
     let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
     let first = zeros & zeros.wrapping_neg();
-    // All bits below the first such byte's; all where there is none.
-    word & ((first >> 7).wrapping_sub(1))
+    // All bits below the first such byte's; all where there is none, and then alone the
+    // highest.
+    let below = (first >> 7).wrapping_sub(1);
+    (word & below, (below.cast_signed() >> 63).cast_unsigned())
 }

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use crate::{
     cargo,
     skip::Skip,
-    test::{Outcome, Selection},
+    test::{Outcome, Selection, programs},
     workspace::Workspace,
 };
 
@@ -156,8 +156,8 @@ struct Seeds(TempDir);
 impl Seeds {
     fn write(workspace: &Workspace) -> Result<Self> {
         let folder = TempDir::new().context("no temporary folder")?;
-        let mut test = cargo::stable(workspace);
-        test.args(["test", "--quiet", "--locked", "--package", "tracer", "--test", "corpus"]);
+        let (mut test, _) = programs::command(workspace)?;
+        test.args(["--quiet", "--test", "corpus"]);
         test.args(["--", "--exact", "seeds_are_written_where_asked_for"]);
         cargo::output_of(test.env("SEED_CORPUS", folder.path()))?;
         Ok(Self(folder))

@@ -1,8 +1,10 @@
 //! The table of test groups. A new group is a row here and a function.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use super::{Outcome, Selection, native};
+use super::{Outcome, Selection, native, programs};
 use crate::{
     cargo, ebpf, fuzz, guest, run,
     setup::{Part, components},
@@ -104,12 +106,14 @@ fn guests(
 }
 
 fn unit(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Result<Outcome> {
-    let (features, lacking) = run::features()?;
-    left_out.extend(lacking);
-    let mut test = cargo::stable(workspace);
-    test.args(["test", "--locked", "--no-fail-fast"]);
-    test.args(["--package", "tracer-common", "--package", "tracer", "--package", "xtask"]);
-    test.args(["--features", &format!("tracer/{features}")]);
-    cargo::succeed(&mut test, "cargo test")?;
-    Ok(Outcome::Ok)
+    let programs = programs::build(workspace, left_out)?;
+    let ours = programs.into_iter().filter(|program| !programs::is_of_the_kernel(program));
+    let ran = programs::run(ours, |program| {
+        let mut command = Command::new(&program.path);
+        command.env("CARGO_MANIFEST_DIR", &program.package);
+        command
+    });
+    let (mut documented, _) = programs::command(workspace)?;
+    let examples = cargo::succeed(documented.arg("--doc"), "cargo test --doc");
+    ran.and(examples).map(|()| Outcome::Ok)
 }

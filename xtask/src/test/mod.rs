@@ -5,6 +5,7 @@
 
 mod groups;
 mod native;
+pub mod programs;
 
 use std::{
     process::ExitCode,

@@ -3,17 +3,16 @@
 //! The tests get the release tracer by `TRACER_BIN`. One that can't run here appends a
 //! line `SKIP <group>: <reason>` to the file named by `TRACER_SKIPS`.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    path::{Path, PathBuf},
+use std::{ffi::OsStr, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    Outcome, Selection,
+    programs::{self, is_of_the_kernel},
 };
-
-use anyhow::{Context as _, Result, bail};
-
-use super::{Outcome, Selection};
 use crate::{
-    cargo, dist,
+    dist,
     privilege::Privilege,
     run,
     setup::{beside, python, schemas},
@@ -21,7 +20,6 @@ use crate::{
     workspace::Workspace,
 };
 
-const PACKAGE: &str = "tests";
 /// What packages for tests are of where nobody knows the sources' own time.
 const NO_TIME: u64 = 1_000_000_000;
 
@@ -30,8 +28,8 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
         Ok(privilege) => privilege,
         Err(error) => return Ok(Outcome::Skipped(error.to_string())),
     };
-    let (features, lacking) = run::features()?;
-    left_out.extend(lacking);
+    // What is lacking is told with the tests' own features.
+    let (features, _) = run::features()?;
     let tracer = run::build(workspace, &["--features", features])?;
     // With this program in them, so that nothing is built twice.
     let packages = workspace.target_dir().join("dist-tested");
@@ -53,53 +51,15 @@ pub fn run(workspace: &Workspace, _: &Selection, left_out: &mut Vec<Skip>) -> Re
         // Their stack traces are for whoever reads a failure.
         ("RUST_BACKTRACE", OsStr::new("1")),
     ];
-    let result = match &privilege {
-        Privilege::Root => cargo::succeed(
-            cargo::stable(workspace)
-                .args(["test", "--locked", "--no-fail-fast", "--package", PACKAGE])
-                .envs(variables),
-            "cargo test --package tests",
-        ),
-        Privilege::Through(_) => through(workspace, &privilege, &variables),
-    };
+    let programs = programs::build(workspace, left_out)?;
+    let result = programs::run(programs.into_iter().filter(is_of_the_kernel), |program| {
+        let mut variables = variables.to_vec();
+        variables.push(("CARGO_MANIFEST_DIR", program.package.as_os_str()));
+        privilege.command(&program.path, &variables)
+    });
     left_out.extend(skips.read()?);
     result?;
     Ok(Outcome::Ok)
-}
-
-/// Builds as the caller, so that root owns nothing in the target folder, and runs the
-/// test programs as cargo would.
-fn through(
-    workspace: &Workspace,
-    privilege: &Privilege,
-    variables: &[(&str, &OsStr)],
-) -> Result<()> {
-    let programs =
-        cargo::build(workspace, &["test", "--locked", "--no-run", "--package", PACKAGE])?;
-    let mut failed = Vec::new();
-    for program in &programs {
-        // Programs that tests start are built too; they lie outside of `deps`.
-        if !is_test(&program.path) {
-            continue;
-        }
-        let mut variables = variables.to_vec();
-        variables.push(("CARGO_MANIFEST_DIR", program.package.as_os_str()));
-        println!("     Running {} as root", program.name);
-        let mut command = privilege.command(&program.path, &variables);
-        command.current_dir(&program.package);
-        if cargo::succeed(&mut command, &program.name).is_err() {
-            failed.push(program.name.as_str());
-        }
-    }
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
-    }
-    Ok(())
-}
-
-/// Cargo builds tests into `deps`, and only hard links other programs out of it.
-fn is_test(program: &Path) -> bool {
-    program.parent().and_then(Path::file_name) == Some(OsStr::new("deps"))
 }
 
 /// Where the tests note what they left out.
@@ -127,16 +87,5 @@ impl Drop for SkipFile {
     fn drop(&mut self) {
         // What stays behind is a small file in the target folder.
         let _ = fs::remove_file(&self.path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tests_are_told_from_other_programs() {
-        assert!(is_test(Path::new("/w/target/debug/deps/native-0123")));
-        assert!(!is_test(Path::new("/w/target/debug/workload")));
     }
 }
