@@ -100,6 +100,7 @@ pub fn around(workload: &str, args: &[&str], scenario: &[&str]) -> Traced {
     let truth_option = ["--truth", truth.to_str().expect("a path in UTF-8")];
     let command = [&[workload], scenario, &truth_option].concat();
     let (stream, finished) = around_command(args, &command);
+    assert!(truth.exists(), "the workload told nothing: {finished:#?}");
     Traced { truth: read_truth(&truth), stream, finished }
 }
 

@@ -4,7 +4,7 @@ use core::{mem::MaybeUninit, ptr::read_volatile};
 
 use tracer_common::{
     config::{MAX_RULES, Rule, rule},
-    record::{MAX_ARGS, flags},
+    record::{MAX_ARGS, MAX_MESSAGES, flags},
 };
 
 use crate::{
@@ -73,11 +73,17 @@ impl Matched {
     }
 }
 
-/// Bytes of a `struct mmsghdr`, by [`Matched::compat_layout`]. Calculated and not chosen:
-/// the verifier would go on with each of the two.
+/// Bytes of so many elements of an mmsghdr array, by [`Matched::compat_layout`]: half of what
+/// they have in 64 bits, and that half once more where they are not compat. Masked and not
+/// chosen, since the verifier would go on with each of the two; and not multiplied, since
+/// older ones know nothing of a product of unknown values.
 #[inline(always)]
-pub fn header_size(compat: u32) -> u64 {
-    opaque(64 - u64::from(compat & 1) * 32)
+pub fn header_bytes(count: u64, compat: u32) -> u64 {
+    // Wide enough for any count, and no more: on masks of all bits newer verifiers branch.
+    const MASK: u64 = MAX_MESSAGES as u64 * 64 - 1;
+    let mask = opaque((opaque(compat.into()) & 1) ^ 1) * MASK;
+    let half = count * 32;
+    opaque(half + (half & mask))
 }
 
 /// The rule for the current call, and the task that makes it. Most syscalls are none of

@@ -6,20 +6,18 @@ use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated,
 };
-use tracer_common::{
-    record::{
-        Call, MAX_NAME, MAX_SOCKET, NameHeader, OwnIds, RecordKind, SectionHeader, SectionKind,
-        Status, flags,
-    },
+use tracer_common::record::{
+    Call, MAX_NAME, MAX_SOCKET, NameHeader, OwnIds, RecordKind, SectionHeader, SectionKind, Status,
+    flags,
 };
 
 use crate::{
-    abi::{Matched, header_size},
+    abi::{Matched, header_bytes},
     capture::count,
     config::config,
     copies, exe, full, log,
     maps::{RINGS, SCRATCH, Scratch, Thread},
-    mem::{self, opaque},
+    mem::{self, opaque, within},
     snapshot, socket, task,
     walk::{Body, Loop},
 };
@@ -113,7 +111,7 @@ unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received:
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
         mem::read_kernel(record, CALL as u32, call.cast());
 
-        let size = header_size(matched.compat_layout());
+        let compat = matched.compat_layout();
         let mut wanted = opaque(received);
         if wanted > u64::from(config!(messages)) {
             wanted = config!(messages).into();
@@ -134,16 +132,15 @@ unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received:
         } else {
             part(entries, wanted)
         };
+        let bytes = header_bytes(entries, compat);
         let section = record.add(CALL as usize);
-        section_header(section.cast(), SectionKind::EntryHeaders, status, entries, wanted, size);
-        mem::read_kernel(
-            section.add(SECTION as usize),
-            (entries * size) as u32,
-            (&raw const (*thread).headers).cast(),
-        );
-        let mut at = CALL + SECTION + (entries * size);
+        let from = (&raw const (*thread).headers).cast();
+        mem::read_kernel(section.add(SECTION as usize), bytes as u32, from);
+        section_header(section.cast(), SectionKind::EntryHeaders, status, entries, wanted, compat);
 
         // The array at exit.
+        let most = CALL + SECTION + u64::from(config!(messages)) * 64;
+        let Some(at) = within(CALL + SECTION + bytes, most) else { return };
         let section = record.add(at as usize);
         snapshot::read_headers::<L>(
             section.add(SECTION as usize),
@@ -162,14 +159,13 @@ unsafe fn headers<L: Loop>(thread: *mut Thread, scratch: *mut Scratch, received:
             part(exits, wanted),
             exits,
             wanted,
-            size,
+            compat,
         );
         (*scratch).entry_at = CALL + SECTION;
         (*scratch).exit_at = at + SECTION;
         (*scratch).entries = entries as u32;
-        (*scratch).compat = matched.compat_layout();
-        at += SECTION + (exits * size);
-        (*scratch).names_at = at + SECTION;
+        (*scratch).compat = compat;
+        (*scratch).names_at = at + SECTION + header_bytes(exits, compat) + SECTION;
     }
 }
 
@@ -287,15 +283,15 @@ unsafe fn section_header(
     status: Status,
     count: u64,
     wanted: u64,
-    size: u64,
+    compat: u32,
 ) {
     // SAFETY: the caller vouches for `section`.
     unsafe {
         (*section).kind = kind as u16;
         (*section).status = status as u8;
         (*section).version = 1;
-        (*section).len = (count * size) as u32;
-        (*section).full = (wanted * size) as u32;
+        (*section).len = header_bytes(count, compat) as u32;
+        (*section).full = header_bytes(wanted, compat) as u32;
         (*section).count = count as u32;
     }
 }
@@ -326,9 +322,8 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
             return false;
         }
         let compat = (*scratch).compat != 0;
-        let size = header_size((*scratch).compat);
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
-        let at = opaque((*scratch).exit_at + (i * size));
+        let at = opaque((*scratch).exit_at + (header_bytes(i, (*scratch).compat)));
         if at > limit() - 64 {
             return false;
         }
@@ -341,7 +336,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
         // The kernel wrote no more than the caller had room for.
         let mut len = u64::from(full);
         if i < (*scratch).entries.into() {
-            let at = opaque((*scratch).entry_at + (i * size));
+            let at = opaque((*scratch).entry_at + (header_bytes(i, (*scratch).compat)));
             if at > limit() - 64 {
                 return false;
             }

@@ -12,7 +12,7 @@ use tracer_common::{
 };
 
 use crate::{
-    abi::header_size,
+    abi::header_bytes,
     config::config,
     emit::{cpu_id, limit, scratch_of},
     maps::Scratch,
@@ -113,13 +113,12 @@ pub unsafe fn header(scratch: *mut Scratch, i: u64, copy: Copy) -> Option<*const
         if i >= (*scratch).exits.into() {
             return None;
         }
-        let size = header_size((*scratch).compat);
         let array = if copy == Copy::Asked && i < (*scratch).entries.into() {
             (*scratch).entry_at
         } else {
             (*scratch).exit_at
         };
-        let at = opaque(array + i * size);
+        let at = opaque(array + header_bytes(i, (*scratch).compat));
         if at > limit() - 64 {
             return None;
         }

@@ -7,7 +7,7 @@ use tracer_common::{
 };
 
 use crate::{
-    abi::{Matched, header_size},
+    abi::{Matched, header_bytes},
     config::config,
     maps::state,
     mem::{self, opaque},
@@ -103,12 +103,12 @@ pub unsafe fn read_headers<L: Loop>(
     }
     // SAFETY: the caller vouches for both; `count` elements fit.
     unsafe {
-        if mem::read_user(dst, (count * header_size(compat)) as u32, array) {
+        if mem::read_user(dst, header_bytes(count, compat) as u32, array) {
             *done = count as u32;
             return;
         }
         *done = 0;
-        L::run(count as u32, &mut OneByOne { dst, done, array, compat: compat.into() });
+        L::run(count as u32, &mut OneByOne { dst, done, array, compat });
     }
 }
 
@@ -117,7 +117,7 @@ struct OneByOne {
     dst: *mut u8,
     done: *mut u32,
     array: u64,
-    compat: u64,
+    compat: u32,
 }
 
 impl Body for OneByOne {
@@ -129,11 +129,9 @@ impl Body for OneByOne {
         }
         // SAFETY: the maker vouches for `dst` and `done`.
         unsafe {
-            let read = if self.compat != 0 {
-                mem::read_user(self.dst.add(i as usize * 32), 32, self.array.wrapping_add(i * 32))
-            } else {
-                mem::read_user(self.dst.add(i as usize * 64), 64, self.array.wrapping_add(i * 64))
-            };
+            let at = header_bytes(i, self.compat);
+            let len = header_bytes(1, self.compat) as u32;
+            let read = mem::read_user(self.dst.add(at as usize), len, self.array.wrapping_add(at));
             if read {
                 *self.done = i as u32 + 1;
             }
