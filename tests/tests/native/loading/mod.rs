@@ -35,20 +35,33 @@ fn doctor() -> Value {
     serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:#?}"))
 }
 
-/// The hooks that can be attached here; looked at once.
-fn hooks() -> &'static [&'static str] {
-    static HOOKS_HERE: OnceLock<Vec<&str>> = OnceLock::new();
-    HOOKS_HERE.get_or_init(|| {
+/// Of each hook whether it can be attached here, and why not; looked at once.
+fn reasons() -> &'static [(&'static str, Option<String>)] {
+    static HERE: OnceLock<Vec<(&str, Option<String>)>> = OnceLock::new();
+    HERE.get_or_init(|| {
         let report = doctor();
         let listed = report["hooks"].as_array().expect("a list of hooks");
-        let works = |hook: &&str| listed.iter().any(|h| h["hook"] == *hook && h["status"] == "yes");
-        HOOKS.into_iter().filter(works).collect()
+        let reason = |hook| {
+            let found = listed.iter().find(|row| row["hook"] == hook).expect("every hook");
+            (found["status"] != "yes").then(|| found["detail"].as_str().unwrap_or("").to_owned())
+        };
+        HOOKS.into_iter().map(|hook| (hook, reason(hook))).collect()
     })
+}
+
+/// Why a hook can't be attached here, if it can't.
+fn lacking(hook: &str) -> Option<&'static str> {
+    reasons().iter().find(|(name, _)| *name == hook)?.1.as_deref()
+}
+
+/// The hooks that can be attached here.
+fn hooks() -> impl Iterator<Item = &'static str> {
+    reasons().iter().filter(|(_, reason)| reason.is_none()).map(|(hook, _)| *hook)
 }
 
 /// The same without one.
 fn hooks_but(other: &'static str) -> impl Iterator<Item = &'static str> {
-    hooks().iter().copied().filter(move |hook| *hook != other)
+    hooks().filter(move |hook| *hook != other)
 }
 
 /// Runs the tracer to its end, where the machine is changed.

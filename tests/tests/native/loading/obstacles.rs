@@ -10,7 +10,7 @@ use tests::confine::Change;
 use tests::skip::{require_root_bpf, skip};
 use tests::tracer::{Attached, Waiting};
 
-use super::{doctor, hooks, hooks_but, run, traced};
+use super::{doctor, hooks, hooks_but, lacking, run, traced};
 use crate::WORKLOAD;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -79,7 +79,7 @@ fn addresses_are_hidden() {
     let Ok(before) = fs::read_to_string(SETTING) else {
         return skip(module_path!(), &format!("no {SETTING}"));
     };
-    let hooks = hooks();
+    let hooks: Vec<_> = hooks().collect();
     fs::write(SETTING, "2").expect("a setting of the kernel");
     let traced: Vec<_> = hooks.iter().map(|hook| traced(hook, &[], &["udp4"])).collect();
     fs::write(SETTING, before).expect("a setting of the kernel");
@@ -102,7 +102,7 @@ fn symbols_without(names: &[&str]) -> NamedTempFile {
 
 fn functions() -> Vec<&'static str> {
     let on_functions = |hook: &&str| matches!(*hook, "fentry" | "kprobe");
-    hooks().iter().copied().filter(on_functions).collect()
+    hooks().filter(on_functions).collect()
 }
 
 /// Without the function that has the kernel's timeout, it is read from the caller's
@@ -190,11 +190,8 @@ fn attaching_fails_half_way() {
         let middle = few.midpoint(enough);
         if fits("raw-tracepoint", middle) { enough = middle } else { few = middle }
     }
-    if !hooks().contains(&"fentry") {
-        return skip(
-            module_path!(),
-            "fentry, which takes more descriptors, can't be attached here",
-        );
+    if let Some(reason) = lacking("fentry") {
+        return skip(module_path!(), &format!("fentry takes more descriptors, and: {reason}"));
     }
     assert!(!fits("fentry", enough), "fentry takes more descriptors than {enough}");
     let room = [Change::Descriptors(enough)];

@@ -81,7 +81,7 @@ fn calls_are_not_mixed() {
         }
         let end = traced.stream.end();
         // Only these programs can be preempted, and only they may be left out.
-        if *hook != "fentry" {
+        if hook != "fentry" {
             assert_eq!(whole, THREADS * CALLS, "{hook}: {end}");
         }
         assert!(whole * 2 > THREADS * CALLS, "{hook}: {whole} whole: {end}");
