@@ -323,7 +323,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
         }
         let compat = (*scratch).compat != 0;
         let record: *mut u8 = (&raw mut (*scratch).record).cast();
-        let at = opaque((*scratch).exit_at + (header_bytes(i, (*scratch).compat)));
+        let at = opaque((*scratch).exit_at + header_bytes(i, (*scratch).compat));
         if at > limit() - 64 {
             return false;
         }
@@ -336,7 +336,7 @@ unsafe fn name(scratch: *mut Scratch, i: u64) -> bool {
         // The kernel wrote no more than the caller had room for.
         let mut len = u64::from(full);
         if i < (*scratch).entries.into() {
-            let at = opaque((*scratch).entry_at + (header_bytes(i, (*scratch).compat)));
+            let at = opaque((*scratch).entry_at + header_bytes(i, (*scratch).compat));
             if at > limit() - 64 {
                 return false;
             }
