@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::skip::{require_root_bpf, skip};
 use crate::tools;
-use crate::tracer::{Traced, around_command, read_truth};
+use crate::tracer::{Traced, around_command};
 
 /// A true 32-bit program's calls by one of the numbers: `cc` makes it, or it has been
 /// made before, as the environment variable says.
@@ -58,10 +58,10 @@ fn assert_exact(program: &Path, folder: &Path, way: &str) {
     let truth = folder.join("truth");
     let [path, to] = [program, &truth].map(|path| path.to_str().expect("a path in UTF-8"));
     let (stream, finished) = around_command(&[], &[path, to, way]);
-    let mut truth = read_truth(&truth);
-    assert_eq!(truth.len(), 5, "five calls");
-    for call in &mut truth {
+    let mut traced = Traced::new(&truth, stream, finished);
+    assert_eq!(traced.truth.len(), 5, "five calls");
+    for call in &mut traced.truth {
         call["process"]["exe"] = path.into();
     }
-    Traced { truth, stream, finished }.assert_exact();
+    traced.assert_exact();
 }

@@ -64,6 +64,12 @@ pub struct Traced {
 }
 
 impl Traced {
+    /// With what a workload wrote down; panics where it wrote nothing.
+    pub fn new(truth: &Path, stream: Stream, finished: Finished) -> Self {
+        assert!(truth.exists(), "the workload told nothing: {finished:#?}");
+        Self { truth: read_truth(truth), stream, finished }
+    }
+
     /// Checks the end, the stream, and every call against its event.
     pub fn assert_exact(&self) {
         self.assert_fine();
@@ -100,8 +106,7 @@ pub fn around(workload: &str, args: &[&str], scenario: &[&str]) -> Traced {
     let truth_option = ["--truth", truth.to_str().expect("a path in UTF-8")];
     let command = [&[workload], scenario, &truth_option].concat();
     let (stream, finished) = around_command(args, &command);
-    assert!(truth.exists(), "the workload told nothing: {finished:#?}");
-    Traced { truth: read_truth(&truth), stream, finished }
+    Traced::new(&truth, stream, finished)
 }
 
 /// Lets the tracer start any program; without options, a shared tracer sees it where

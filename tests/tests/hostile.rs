@@ -242,7 +242,7 @@ fn names_of_programs() {
         let finished = Running::start(command).finish();
         finished.expect_code(0);
         let text = fs::read_to_string(&out).expect("what the tracer wrote");
-        let traced = Traced { truth: read_truth(&truth), stream: Stream::parse(&text), finished };
+        let traced = Traced::new(&truth, Stream::parse(&text), finished);
         traced.assert_exact();
         check_honest(&traced, false);
         [&program, &truth, &out].into_iter().for_each(|file| fs::remove_file(file).expect("ours"));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The package of tests that want root and a kernel of their own.
-pub const OF_THE_KERNEL: &str = "tests";
+const OF_THE_KERNEL: &str = "tests";
 
 /// `cargo test` of all packages, and the features that can't be built here.
 pub fn command(workspace: &Workspace) -> Result<(Command, Option<Skip>)> {
@@ -32,7 +32,7 @@ pub fn build(workspace: &Workspace, left_out: &mut Vec<Skip>) -> Result<Vec<Exec
     Ok(built.into_iter().filter(|program| is_test(&program.path)).collect())
 }
 
-/// Whether a program is of [`OF_THE_KERNEL`].
+/// Whether a program is of the package of tests that want root and a kernel.
 pub fn is_of_the_kernel(program: &Executable) -> bool {
     program.package.file_name() == Some(OsStr::new(OF_THE_KERNEL))
 }

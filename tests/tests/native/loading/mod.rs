@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tests::child::{Finished, Running};
 use tests::confine::{Change, confine};
 use tests::stream::Stream;
-use tests::tracer::{self, Traced, read_truth};
+use tests::tracer::{self, Traced};
 
 use crate::WORKLOAD;
 
@@ -81,5 +81,5 @@ fn traced(hook: &str, changes: &[Change<'_>], scenario: &[&str]) -> Traced {
     let finished = run(&[&options, scenario, &truth_option[..]].concat(), changes);
     let text = std::fs::read_to_string(&events)
         .unwrap_or_else(|error| panic!("{}: {error}; {finished:#?}", events.display()));
-    Traced { truth: read_truth(&truth), stream: Stream::parse(&text), finished }
+    Traced::new(&truth, Stream::parse(&text), finished)
 }
